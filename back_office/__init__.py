@@ -1,0 +1,1 @@
+"""What staff do, and what is written down of it."""

@@ -1,0 +1,1 @@
+"""What follows: one module for each thing that must be done."""

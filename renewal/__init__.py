@@ -1,0 +1,1 @@
+"""The foundation: rules, store, log, gateways and delivery."""

@@ -1,0 +1,1 @@
+"""The log's port and its engines."""

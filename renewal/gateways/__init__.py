@@ -1,0 +1,1 @@
+"""The world outside, each part as a port with a real and an embedded adapter."""

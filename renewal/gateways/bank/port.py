@@ -1,0 +1,57 @@
+"""What the house asks of a core-banking system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class Op(StrEnum):
+    HOLD = "hold"
+    CAPTURE = "capture"
+    VOID = "void"
+    DEBIT = "debit"
+    REFUND = "refund"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Booking:
+    """
+    One request to the bank. Its id is the idempotency key: the same id is the same booking.
+    """
+
+    id: str
+    op: Op
+    account: str
+    amount: int  #: whole New Taiwan dollars
+    ref: str  #: the renewal's id
+    of: str | None = None  #: the hold or debit that a capture, void or refund belongs to
+
+
+class Found(StrEnum):
+    DONE = "done"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"  #: the bank never saw it
+
+
+class CoreBanking(Protocol):
+    def book(self, booking: Booking) -> None:
+        """
+        Do the booking, once: an id that was done before is answered as done again.
+
+        Raises:
+            GatewayUnavailableError: not done; try later.
+            GatewayRefusedError: declined; this id stays declined, a new try is a new id.
+            GatewayUnsureError: the answer was lost; ask ``inquire``.
+        """
+        ...
+
+    def inquire(self, booking_id: str) -> Found:
+        """
+        Say what became of a booking.
+
+        Raises:
+            GatewayUnavailableError: the bank cannot be asked now.
+        """
+        ...

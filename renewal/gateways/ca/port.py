@@ -1,0 +1,99 @@
+"""What the house asks of a certification authority."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+class Reason(StrEnum):
+    """
+    Reasons for a revocation (RFC 5280, 5.3.1) that this house uses.
+    """
+
+    SUPERSEDED = "superseded"
+    KEY_COMPROMISE = "keyCompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    CESSATION_OF_OPERATION = "cessationOfOperation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """
+    What is asked of the CA. The subject comes from our record, never from the request's own.
+    """
+
+    request_id: str  #: begins with the renewal's id; the same id is the same request
+    csr: bytes  #: PKCS#10, DER
+    common_name: str  #: <ID>-00-<6 digits>
+    profile: str  #: the name of a profile file
+    not_before: datetime
+    not_after: datetime  #: exact to the second
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issued:
+    certificate: bytes  #: X.509, DER
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    check_after: datetime
+
+
+class Status(StrEnum):
+    GOOD = "good"
+    ON_HOLD = "on hold"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Can:
+    """
+    What a CA can do beyond issuing and revoking.
+    """
+
+    find: bool  #: look a request up by its id
+    replay: bool  #: the same request id again gives the same certificate
+    hold: bool  #: suspend and resume
+    poll: bool  #: answer later
+    confirm: bool  #: wants to hear that the certificate was accepted
+
+
+class CertificationAuthority(Protocol):
+    can: Can
+
+    def issue(self, request: Request) -> Issued | Waiting:
+        """
+        Issue once for a request id: asking again with the same id gives the same certificate.
+
+        Raises:
+            GatewayUnavailableError: not sent; safe to ask again.
+            GatewayRefusedError: rejected, with the CA's reason.
+            GatewayUnsureError: outcome unknown; ``recover`` first.
+        """
+        ...
+
+    def recover(self, request_id: str) -> Issued | Waiting | None:
+        """
+        Find out what became of a request; ``None`` if the CA never saw it.
+        """
+        ...
+
+    def revoke(self, serial: int, reason: Reason, *, request_id: str) -> None:
+        """
+        Revoke for good. Revoking what is revoked already is no error and changes nothing.
+
+        Raises:
+            GatewayRefusedError: no such certificate.
+        """
+        ...
+
+    def suspend(self, serial: int, *, request_id: str) -> None: ...
+
+    def resume(self, serial: int, *, request_id: str) -> None: ...
+
+    def status(self, serial: int) -> Status: ...

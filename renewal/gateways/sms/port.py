@@ -1,0 +1,61 @@
+"""What the house asks of whoever carries text messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+
+class Lane(StrEnum):
+    """
+    Codes never wait behind reminders: each lane has its own sender and its own limits.
+    """
+
+    CODES = "codes"
+    REMINDERS = "reminders"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sms:
+    id: str  #: our own message id; the carrier sees it as the reference
+    to: str  #: E.164
+    body: str
+    lane: Lane
+    valid_for: timedelta | None = None  #: after this the carrier drops it instead of delivering it late
+
+
+class Report(StrEnum):
+    """
+    What a carrier says of a message that it accepted.
+    """
+
+    UNDER_WAY = "under way"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+
+
+class SmsGateway(Protocol):
+    def send(self, sms: Sms) -> str:
+        """
+        Hand the message over and return the carrier's id for it.
+
+        Raises:
+            GatewayUnavailableError: not handed over; try later.
+            GatewayRefusedError: never deliverable; ``code`` is the carrier's error number.
+            GatewayUnsureError: the answer was lost; ask ``find`` before sending again.
+        """
+        ...
+
+    def find(self, sms: Sms, *, since: datetime) -> str | None:
+        """
+        Return the carrier's id of this very message if it was handed over since then.
+        """
+        ...
+
+    def report(self, carrier_id: str) -> tuple[Report, str]:
+        """
+        Return what became of a message, with the carrier's error number or an empty string.
+        """
+        ...

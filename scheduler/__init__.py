@@ -1,0 +1,1 @@
+"""When: the jobs and their timetable."""

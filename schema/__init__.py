@@ -1,0 +1,1 @@
+"""The language: events, their codec, tables, migrations and product policies."""

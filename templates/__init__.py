@@ -1,0 +1,1 @@
+"""The voice: one folder per message, in zh-TW and English."""

@@ -1,0 +1,7 @@
+"""The command `xuqi`."""
+
+
+def main() -> None:
+    """
+    Run the command.
+    """
