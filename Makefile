@@ -1,0 +1,90 @@
+# The commands that people and CI use. `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(PIP) install --require-hashes --no-deps --no-build-isolation
+PYTEST := $(BIN)/python -m pytest
+LOCKS := build run station production test bench lock
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-quick check lint format bench checklist lock station clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready-to-run ## make .venv with the command .venv/bin/xuqi (quick the second time)
+
+demo: setup ## run the main job on a sample bank: make demo [SEED=7] [CUSTOMERS=200]
+	$(BIN)/xuqi demo $(if $(SEED),--seed $(SEED)) $(if $(CUSTOMERS),--customers $(CUSTOMERS))
+
+test: $(VENV)/.ready-to-test ## run every test; installs what they need (apt-get, as root or by sudo)
+	$(PYTEST) $(ARGS)
+
+test-quick: $(VENV)/.ready-to-test ## run the tests that take less than ten seconds each, up to the first that fails
+	$(PYTEST) -q -x -m "not slow" $(ARGS)
+
+check: lint test ## everything a commit must pass: lint, then test
+
+lint: $(VENV)/.ready-to-test ## ruff, formatting, mypy and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready-to-test ## let ruff lay out the code and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.ready-to-bench ## measure, side by side in one run
+	$(BIN)/python -m bench $(ARGS)
+
+checklist: $(VENV)/.ready-to-test ## print each item of the checklist with the tests that show it
+	@$(BIN)/python -m tests.house.checklist
+
+station: setup ## add what a branch with real readers needs (a C compiler and libpcsclite-dev)
+	sh requirements/debian.sh pyscard
+	$(INSTALL) -r requirements/station.txt
+
+lock: $(VENV)/.ready-to-lock ## choose versions anew: make lock [ARGS=--upgrade]
+	for name in $(LOCKS); do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate $(ARGS) \
+	    requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
+	done
+
+clean: ## remove .venv, var and every cache
+	rm -rf $(VENV) var build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What stands in .venv, step by step. A stamp is written last, so that an interrupted
+# step is done again. A moved checkout or a new Python makes .venv anew (see the tests of the house).
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Xuqi needs Python 3.11 or newer; say which: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@echo "making $(VENV)" && $(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.ready-to-run: $(VENV)/.made requirements/build.txt requirements/run.txt pyproject.toml
+	@echo "installing what Xuqi needs to run"
+	@$(INSTALL) -r requirements/build.txt
+	@$(INSTALL) -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.ready-to-test: $(VENV)/.ready-to-run requirements/test.txt requirements/debian.sh
+	@sh requirements/debian.sh pyscard openssl
+	@echo "installing what the tests need"
+	@$(INSTALL) -r requirements/test.txt
+	@touch $@
+
+$(VENV)/.ready-to-bench: $(VENV)/.ready-to-run requirements/bench.txt
+	@$(INSTALL) -r requirements/bench.txt
+	@touch $@
+
+$(VENV)/.ready-to-lock: $(VENV)/.ready-to-run requirements/lock.txt
+	@$(INSTALL) -r requirements/lock.txt
+	@touch $@
