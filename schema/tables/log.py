@@ -1,0 +1,102 @@
+"""The log, what each consumer has made of it, and what staff have done."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from schema.tables.types import BigKey, UtcDateTime, metadata
+
+#: The outbox. On the embedded log it *is* the log.
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("seq", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("topic", sa.String(48), nullable=False),
+    sa.Column("key", sa.String(48), nullable=False),
+    sa.Column("kind", sa.String(48), nullable=False),
+    sa.Column("identity", sa.String(160), nullable=False, unique=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("ix_events_topic_seq", "topic", "seq"),
+    sqlite_autoincrement=True,  # a pruned table must never use a number again
+)
+
+offsets = sa.Table(
+    "offsets",
+    metadata,
+    sa.Column("consumer", sa.String(48), primary_key=True),
+    sa.Column("position", BigKey, nullable=False),  # the last one read and settled
+)
+
+#: What a consumer has begun and settled; removed only after the log has forgotten the event.
+inbox = sa.Table(
+    "inbox",
+    metadata,
+    sa.Column("consumer", sa.String(48), primary_key=True),
+    sa.Column("identity", sa.String(160), primary_key=True),
+    sa.Column("state", sa.String(8), nullable=False),  # begun | settled | dead
+    sa.Column("at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Events that wait: for their time, or behind an earlier one of the same key.
+parked = sa.Table(
+    "parked",
+    metadata,
+    sa.Column("id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("consumer", sa.String(48), nullable=False),
+    sa.Column("identity", sa.String(160), nullable=False),
+    sa.Column("topic", sa.String(48), nullable=False),
+    sa.Column("key", sa.String(48), nullable=False),
+    sa.Column("kind", sa.String(48), nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("due", UtcDateTime),  # none: waits behind an earlier one
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("why", sa.String(300), nullable=False),
+    sa.UniqueConstraint("consumer", "identity"),
+    sa.Index("ix_parked_consumer_key", "consumer", "key", "id"),
+    sa.Index("ix_parked_consumer_due", "consumer", "due", "id"),
+    sqlite_autoincrement=True,
+)
+
+dead_letters = sa.Table(
+    "dead_letters",
+    metadata,
+    sa.Column("id", BigKey, primary_key=True, autoincrement=True),
+    sa.Column("consumer", sa.String(48), nullable=False),
+    sa.Column("identity", sa.String(160), nullable=False),
+    sa.Column("topic", sa.String(48), nullable=False),
+    sa.Column("key", sa.String(48), nullable=False),
+    sa.Column("kind", sa.String(48), nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("why", sa.String(300), nullable=False),
+    sa.Column("died_at", UtcDateTime, nullable=False),
+    sa.Column("state", sa.String(8), nullable=False),  # open | replayed
+    sqlite_autoincrement=True,
+)
+
+#: Append-only and hash-chained: each row's hash covers the one before it.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", BigKey, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("who", sa.String(64), nullable=False),
+    sa.Column("did", sa.String(48), nullable=False),
+    sa.Column("object", sa.String(96), nullable=False),
+    sa.Column("why", sa.String(300), nullable=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+
+#: Which of two schedulers leads; the term only ever grows and fences a paused one off.
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.String(48), primary_key=True),
+    sa.Column("holder", sa.String(64), nullable=False),
+    sa.Column("until", UtcDateTime, nullable=False),
+    sa.Column("term", BigKey, nullable=False),
+)

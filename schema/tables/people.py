@@ -1,0 +1,116 @@
+"""Customers, what they are enrolled for, and their certificates."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from schema.tables.types import BigKey, UtcDateTime, metadata
+
+#: ``*_sealed`` is personal data under AES-GCM; ``*_hash`` is its keyed hash, for look-up.
+customers = sa.Table(
+    "customers",
+    metadata,
+    sa.Column("id", BigKey, primary_key=True),
+    sa.Column("reference_hash", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("id_number_sealed", sa.LargeBinary, nullable=False),
+    sa.Column("id_number_hash", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("name_sealed", sa.LargeBinary, nullable=False),
+    sa.Column("mobile_sealed", sa.LargeBinary),
+    sa.Column("mobile_hash", sa.LargeBinary, index=True),
+    sa.Column("mail_sealed", sa.LargeBinary),
+    sa.Column("mail_hash", sa.LargeBinary, index=True),
+    sa.Column("mobile_bad", sa.String(64)),  # why the number is not used any more
+    sa.Column("mail_bad", sa.String(64)),
+    sa.Column("locale", sa.String(8), nullable=False),
+    sa.Column("opted_out", sa.Boolean, nullable=False),
+    sa.Column("contact_version", sa.Integer, nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+)
+
+enrolments = sa.Table(
+    "enrolments",
+    metadata,
+    sa.Column("customer", sa.ForeignKey("customers.id"), primary_key=True),
+    sa.Column("product", sa.String(64), primary_key=True),
+    sa.Column("customer_class", sa.SmallInteger, nullable=False),
+    sa.Column("operator", sa.String(32), nullable=False),  # user | administrator | SUPER001 ...
+    sa.Column("branch", sa.String(16)),
+    sa.Column("account_sealed", sa.LargeBinary),
+    sa.Column("version", sa.Integer, nullable=False),
+)
+
+certificates = sa.Table(
+    "certificates",
+    metadata,
+    sa.Column("id", BigKey, primary_key=True),
+    sa.Column("customer", sa.ForeignKey("customers.id"), index=True),
+    sa.Column("product", sa.String(64), nullable=False),
+    sa.Column("slot", sa.String(96), nullable=False),
+    sa.Column("token_serial", sa.String(64)),
+    sa.Column("issuer_hash", sa.LargeBinary, nullable=False),
+    sa.Column("serial", sa.String(64), nullable=False),  # hex, lower case
+    sa.Column("spki_sha256", sa.LargeBinary, nullable=False),
+    sa.Column("certificate_sha256", sa.LargeBinary, nullable=False),
+    sa.Column("not_before", UtcDateTime, nullable=False),
+    sa.Column("not_after", UtcDateTime, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("renewal", sa.String(32)),  # the renewal that made it
+    sa.Column("der_sealed", sa.LargeBinary, nullable=False),
+    sa.Column("announced_at", UtcDateTime),  # entered its window
+    sa.Column("left_at", UtcDateTime),  # left it un-renewed
+    sa.Column("told", sa.Integer),  # the last threshold told, in days left
+    sa.Column("remind_at", UtcDateTime),  # when the next one is owed
+    sa.Column("changes", sa.Integer, nullable=False),  # how often a person has changed its state
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.UniqueConstraint("issuer_hash", "serial"),
+    sa.CheckConstraint(
+        "state IN ('pending','active','suspended','superseded','revoked','expired')", name="state"
+    ),
+)
+
+sa.Index("ix_certificates_serial", certificates.c.serial)
+# I2: at most one in force in a slot, whatever the code believes.
+sa.Index(
+    "uq_certificates_slot_in_force",
+    certificates.c.slot,
+    unique=True,
+    sqlite_where=certificates.c.state.in_(("active", "suspended")),
+    postgresql_where=certificates.c.state.in_(("active", "suspended")),
+)
+
+_covered = ("customer", "version")
+
+
+def _scan_index(name: str, *columns: sa.Column[object], where: sa.ColumnElement[bool]) -> None:
+    """
+    A partial covering index: INCLUDE on PostgreSQL, further key columns on SQLite.
+    """
+    sa.Index(
+        f"{name}_sqlite", *columns, *(certificates.c[c] for c in _covered), sqlite_where=where
+    ).ddl_if(dialect="sqlite")
+    sa.Index(
+        f"{name}_postgresql", *columns, postgresql_where=where, postgresql_include=list(_covered)
+    ).ddl_if(dialect="postgresql")
+
+
+_c = certificates.c
+_scan_index(
+    "ix_certificates_to_announce",
+    _c.product,
+    _c.not_after,
+    _c.id,
+    where=sa.and_(_c.state == "active", _c.announced_at.is_(None)),
+)
+_scan_index(
+    "ix_certificates_to_leave",
+    _c.product,
+    _c.not_after,
+    _c.id,
+    where=sa.and_(_c.state == "active", _c.left_at.is_(None)),
+)
+_scan_index(
+    "ix_certificates_to_remind",
+    _c.remind_at,
+    _c.id,
+    where=sa.and_(_c.state == "active", _c.remind_at.is_not(None)),
+)
