@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date  # noqa: TC003 - msgspec reads the annotations when it decodes
 from enum import StrEnum
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from itertools import pairwise
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta, Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from importlib.resources.abc import Traversable
+    from pathlib import Path
 
 
 class PolicyError(ValueError):
@@ -89,18 +91,12 @@ Step = Annotated[int, Meta(ge=-365, le=365)]
 Days = Annotated[int, Meta(ge=1, le=365)]
 
 
-class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """
-    A part of a policy: what is not named here is refused, so that a misspelt field is seen.
-    """
-
-
-class Title(Part):
+class Title(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     zh: Text
     en: Text
 
 
-class Window(Part):
+class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
     Whole days around the expiry; both edges belong to the window, to the second.
     """
@@ -109,7 +105,7 @@ class Window(Part):
     after_days: Annotated[int, Meta(ge=0, le=180)]
 
 
-class Code(Part):
+class Code(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
     Bounds after NIST SP 800-63B-4, 3.1.3.2 (ten minutes at most); fewer than six digits is a
     product's visible choice.
@@ -121,30 +117,30 @@ class Code(Part):
     mail_too_for: tuple[Purpose, ...] = ()  #: besides the SMS
 
 
-class Confirm(Part):
+class Confirm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     by: ConfirmBy
     code: Code | None = None
     release_password: bool = False
     operators: dict[Text, Text] = {}  #: customer class -> the only role that may renew; {} = anyone
 
 
-class Level(Part):
+class Level(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     since: date = msgspec.field(name="from")  #: from 00:00 in Taipei
     amount: Annotated[int, Meta(ge=1, le=1_000_000)]  #: whole New Taiwan dollars
 
 
-class Fee(Part):
+class Fee(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     how: FeeHow
     levels: tuple[Level, ...] = ()
 
 
-class Validity(Part):
+class Validity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     years: Annotated[int, Meta(ge=1, le=5)]
     starts: Starts
     carry_over: bool = False  #: the unused rest of the old validity is added
 
 
-class Policy(Part):
+class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     product: Name
     title: Title
     storage: Storage
