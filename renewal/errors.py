@@ -24,6 +24,9 @@ class GatewayUnavailableError(GatewayError):
     Nothing is known to have happened; the same may be asked again after ``retry_after``.
     """
 
+    #: No, when the fault is in our own configuration: waiting for its mending is no failure.
+    spends_a_try = True
+
     def __init__(self, why: str, *, retry_after: timedelta = LATER) -> None:
         super().__init__(why)
         self.retry_after = retry_after

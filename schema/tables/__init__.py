@@ -1,6 +1,6 @@
 """The tables, by subject."""
 
-from schema.tables import books, log, people, renewals
+from schema.tables import append_only, books, log, people, renewals
 from schema.tables.types import BigKey, UtcDateTime, metadata
 
-__all__ = ["BigKey", "UtcDateTime", "books", "log", "metadata", "people", "renewals"]
+__all__ = ["BigKey", "UtcDateTime", "append_only", "books", "log", "metadata", "people", "renewals"]

@@ -1,0 +1,52 @@
+"""What a consumer answers, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from schema.events import Event
+
+
+class Outcome:
+    """
+    The end of one attempt at an event.
+    """
+
+
+@dataclass(frozen=True)
+class Done(Outcome):
+    emit: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Retry(Outcome):
+    """
+    Not yet: the event waits, and later ones of its key wait behind it.
+    """
+
+    after: timedelta
+    why: str
+    spends_a_try: bool = True  #: no, when waiting is the plan and not a failure
+
+
+@dataclass(frozen=True)
+class Reject(Outcome):
+    """
+    Never by the machine: the event becomes a dead letter that staff see, mend and send again.
+    """
+
+    why: str
+
+
+class IfInterrupted(Enum):
+    """
+    What to do with an event that was begun, and whose end nobody knows.
+    """
+
+    REPEAT = auto()
+    ASK = auto()
