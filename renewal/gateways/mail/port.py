@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,9 @@ class MailGateway(Protocol):
 
         Raises:
             GatewayUnavailableError: not handed over; try later.
-            GatewayRefusedError: the recipient or the content is refused for good.
+            GatewayMisconfiguredError: not handed over; our configuration must be mended first.
+            GatewayRefusedError: the recipient or the content is refused for good; ``code`` is
+                the status (RFC 3463, for instance 5.1.1), else the reply code (550).
             GatewayUnsureError: the connection broke after the content was sent.
         """
         ...
@@ -33,5 +37,7 @@ class MailGateway(Protocol):
     def find(self, mail: Mail, *, since: datetime) -> str | None:
         """
         Return the Message-ID if this very mail is known to have been handed over since then.
+
+        ``None`` may also mean that nobody can be asked: SMTP has no such question.
         """
         ...

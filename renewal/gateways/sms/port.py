@@ -7,6 +7,23 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from renewal.errors import GatewayUnavailableError
+
+#: How long a person needs at the least to mend a setting.
+MENDING = timedelta(minutes=15)
+
+
+class GatewayMisconfiguredError(GatewayUnavailableError):
+    """
+    Our own configuration is wrong: stop the lane, tell staff, keep the messages, count no try.
+
+    Nothing happened. ``code`` is the carrier's word for it.
+    """
+
+    def __init__(self, why: str, *, code: str = "", retry_after: timedelta = MENDING) -> None:
+        super().__init__(why, retry_after=retry_after)
+        self.code = code
+
 
 class Lane(StrEnum):
     """
@@ -23,7 +40,9 @@ class Sms:
     to: str  #: E.164
     body: str
     lane: Lane
-    valid_for: timedelta | None = None  #: after this the carrier drops it instead of delivering it late
+    valid_for: timedelta | None = (
+        None  #: after this the carrier drops it instead of delivering it late
+    )
 
 
 class Report(StrEnum):
@@ -43,6 +62,7 @@ class SmsGateway(Protocol):
 
         Raises:
             GatewayUnavailableError: not handed over; try later.
+            GatewayMisconfiguredError: not handed over; our configuration must be mended first.
             GatewayRefusedError: never deliverable; ``code`` is the carrier's error number.
             GatewayUnsureError: the answer was lost; ask ``find`` before sending again.
         """
@@ -51,11 +71,20 @@ class SmsGateway(Protocol):
     def find(self, sms: Sms, *, since: datetime) -> str | None:
         """
         Return the carrier's id of this very message if it was handed over since then.
+
+        Raises:
+            GatewayUnavailableError: the carrier cannot be asked now.
+            GatewayUnsureError: the carrier keeps nothing by which to know the message again;
+                wait for its report.
         """
         ...
 
     def report(self, carrier_id: str) -> tuple[Report, str]:
         """
         Return what became of a message, with the carrier's error number or an empty string.
+
+        Raises:
+            GatewayUnavailableError: the carrier cannot be asked now.
+            GatewayRefusedError: the carrier knows no such message.
         """
         ...

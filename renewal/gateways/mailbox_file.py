@@ -1,0 +1,110 @@
+"""An outside ledger that several processes write and read as one mailbox."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from renewal.errors import XuqiError
+from renewal.gateways.ledger import OutsideLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from renewal.clock import Clock
+
+
+class MailboxFileError(XuqiError):
+    """
+    A line of a mailbox is not one that we wrote; the text names the file and the place.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    at: datetime
+    id: str  #: the carrier's
+    ref: str  #: ours
+    final: str  #: what the carrier will say of it in the end, or empty
+    code: str
+
+
+class MailboxFile:
+    """
+    Appends messages, and finds them by our id or by the carrier's, also those of other processes.
+
+    The file is read from where the last reading ended. Safe to use from several threads.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._ledger = OutsideLedger(path, clock)
+        self._file = os.open(path, os.O_RDONLY)
+        self._thread = threading.Lock()
+        self._read_to = 0
+        self._by_ref: dict[str, list[Line]] = {}
+        self._by_id: dict[str, Line] = {}
+
+    def close(self) -> None:
+        self._ledger.close()
+        os.close(self._file)
+
+    def append(self, **fields: str) -> None:
+        with self._locked(fcntl.LOCK_EX):
+            self._ledger.append(**fields)
+
+    def of_ref(self, ref: str, *, since: datetime) -> Line | None:
+        """
+        Return the first line of our message since then.
+        """
+        with self._locked(fcntl.LOCK_SH):
+            self._read_on()
+            return next((line for line in self._by_ref.get(ref, ()) if line.at >= since), None)
+
+    def of_id(self, carrier_id: str) -> Line | None:
+        with self._locked(fcntl.LOCK_SH):
+            self._read_on()
+            return self._by_id.get(carrier_id)
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        # flock holds between processes, not between threads that share an open file.
+        with self._thread:
+            fcntl.flock(self._file, how)
+            try:
+                yield
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _read_on(self) -> None:
+        size = os.fstat(self._file).st_size
+        news = os.pread(self._file, size - self._read_to, self._read_to)
+        for raw in news.splitlines(keepends=True):
+            self._take(raw)
+            self._read_to += len(raw)
+
+    def _take(self, raw: bytes) -> None:
+        try:
+            line = _line(json.loads(raw))
+        except (ValueError, KeyError, TypeError) as error:
+            place = f"{self._path}, byte {self._read_to}"
+            raise MailboxFileError(f"{place}: not a line of a mailbox") from error
+        self._by_ref.setdefault(line.ref, []).append(line)
+        self._by_id[line.id] = line
+
+
+def _line(fields: dict[str, str]) -> Line:
+    return Line(
+        at=datetime.fromisoformat(fields["at"]),
+        id=fields["id"],
+        ref=fields["ref"],
+        final=fields.get("final", ""),
+        code=fields.get("code", ""),
+    )

@@ -1,0 +1,278 @@
+"""Sends text messages through Twilio's Messages API; the only module that knows its library."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import ssl
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import requests
+from requests.adapters import HTTPAdapter
+from twilio.base.exceptions import TwilioException  # type: ignore[import-untyped]
+from twilio.http import HttpClient  # type: ignore[import-untyped]
+from twilio.http.response import Response  # type: ignore[import-untyped]
+from twilio.rest import Client  # type: ignore[import-untyped]
+from urllib3.exceptions import HTTPError, NewConnectionError
+
+from renewal.errors import (
+    LATER,
+    GatewayRefusedError,
+    GatewayUnavailableError,
+    GatewayUnsureError,
+)
+from renewal.gateways.sms.callback import callback_url, report_of
+from renewal.gateways.sms.errors import Class, classify, meaning
+from renewal.gateways.sms.port import GatewayMisconfiguredError, Lane, Report, Sms
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from twilio.rest.api.v2010.account.message import (  # type: ignore[import-untyped]
+        MessageInstance,
+        MessageList,
+    )
+
+#: Twilio takes 1 to 36,000 seconds (Message resource, ValidityPeriod).
+LONGEST_VALIDITY = timedelta(seconds=36_000)
+#: A message is looked for among the recipient's newest ones; we send a few a day at most.
+LOOK_BACK = 200
+#: The carrier's clock, which also counts whole seconds only, may be this much behind ours.
+CLOCKS_DIFFER = timedelta(minutes=1)
+#: Longer than this no Retry-After is obeyed: it may be a mistake.
+LONGEST_WAIT = timedelta(hours=1)
+SHORTEST_WAIT = timedelta(seconds=1)
+
+STALE = "30036"
+NO_SUCH_MESSAGE = "20404"
+
+
+class TwilioSms:
+    """
+    A messaging service for each lane. Safe to use from several threads.
+
+    ``status_callback`` is the public base address under which ``/sms-status/<our id>`` is
+    served; without it Twilio reports nothing by itself. ``base_url`` reaches another gateway
+    that speaks the same API. ``timeout`` holds for the connection and for each wait for bytes.
+    """
+
+    def __init__(
+        self,
+        *,
+        account_sid: str,
+        auth_token: str,
+        messaging_services: Mapping[Lane, str],
+        status_callback: str | None = None,
+        base_url: str | None = None,
+        timeout: timedelta = timedelta(seconds=10),
+        connections: int = 32,
+    ) -> None:
+        if missing := set(Lane) - set(messaging_services):
+            raise GatewayMisconfiguredError(
+                f"no messaging service for {', '.join(sorted(missing))}"
+            )
+        http = _Http(timeout, connections)
+        client = Client(account_sid, auth_token, http_client=http, environment={"": ""})
+        if base_url is not None:
+            client.api.base_url = base_url
+        self._http = http
+        self._client = client
+        self._messages: MessageList = client.api.v2010.account.messages
+        self._services = dict(messaging_services)
+        self._status_callback = status_callback
+
+    def close(self) -> None:
+        self._http.session.close()
+
+    def send(self, sms: Sms) -> str:
+        """
+        Hand the message over and return Twilio's id; see the port for the errors.
+        """
+        try:
+            created = self._messages.create(
+                to=sms.to,
+                body=sms.body,
+                messaging_service_sid=self._services[sms.lane],
+                status_callback=self._callback(sms),
+                validity_period=_validity(sms),
+                **_retention(sms.lane),
+            )
+        except ValueError:
+            # A good status with an answer that is no JSON: created, but its id is lost.
+            raise GatewayUnsureError("the carrier's answer cannot be read") from None
+        if not created.sid:
+            raise GatewayUnsureError("the carrier's answer has no message id")
+        return str(created.sid)
+
+    def find(self, sms: Sms, *, since: datetime) -> str | None:
+        """
+        Know a message again by its recipient, text, lane and time.
+
+        The list shows no callback address, so our own id is not in it. It is not asked by
+        ``DateSent`` either: a message that is still queued has none.
+
+        Raises:
+            GatewayUnsureError: a code; Twilio keeps neither its text nor its recipient.
+        """
+        if sms.lane is Lane.CODES:
+            raise GatewayUnsureError("the carrier keeps no codes: wait for its report")
+        earliest = since - CLOCKS_DIFFER
+        listed = self._messages.stream(to=sms.to, limit=LOOK_BACK, page_size=LOOK_BACK)
+        try:
+            found = [message.sid for message in listed if self._is(message, sms, earliest)]
+        except (ValueError, TwilioException):
+            raise GatewayUnavailableError("the carrier's list cannot be read") from None
+        return str(found[0]) if found else None
+
+    def report(self, carrier_id: str) -> tuple[Report, str]:
+        try:
+            message = self._client.api.v2010.account.messages(carrier_id).fetch()
+        except GatewayMisconfiguredError as error:
+            if error.code == NO_SUCH_MESSAGE:
+                raise GatewayRefusedError("no such message", code=error.code) from error
+            raise
+        except ValueError:
+            raise GatewayUnavailableError("the carrier's answer cannot be read") from None
+        return report_of(str(message.status)), str(message.error_code or "")
+
+    def _callback(self, sms: Sms) -> str | None:
+        if self._status_callback is None:
+            return None
+        return callback_url(self._status_callback, sms.id)
+
+    def _is(self, message: MessageInstance, sms: Sms, earliest: datetime) -> bool:
+        return (
+            message.to == sms.to
+            and message.body == sms.body
+            and message.messaging_service_sid == self._services[sms.lane]
+            and message.date_created is not None
+            and message.date_created >= earliest
+        )
+
+
+def _validity(sms: Sms) -> int | None:
+    if sms.valid_for is None:
+        return None
+    seconds = int(min(sms.valid_for, LONGEST_VALIDITY).total_seconds())
+    if seconds < 1:
+        raise GatewayRefusedError(f"{meaning(STALE)}: not sent", code=STALE)
+    return seconds
+
+
+def _retention(lane: Lane) -> dict[str, Any]:
+    if lane is not Lane.CODES:
+        return {}
+    return {"content_retention": "discard", "address_retention": "obfuscate"}
+
+
+class _Http(HttpClient):  # type: ignore[misc]  # the library has no types
+    """
+    The library's door, with what its own lacks: time limits, our errors, and discretion.
+
+    Nothing is tried twice here, no proxy and no password comes from the environment, nothing
+    is logged, and no error carries an address or a text: both stand in numbers and lists.
+    """
+
+    def __init__(self, timeout: timedelta, connections: int) -> None:
+        silent = logging.Logger("twilio, silent")  # noqa: LOG001 - outside the tree of loggers
+        silent.disabled = True
+        super().__init__(silent, is_async=False, timeout=timeout.total_seconds())
+        # urllib3 writes each address with its query, "?To=+886...", at DEBUG.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+        self.session = requests.Session()
+        self.session.trust_env = False
+        for scheme in ("https://", "http://"):
+            self.session.mount(scheme, HTTPAdapter(pool_maxsize=connections, max_retries=0))
+
+    def request(  # noqa: PLR0917 - the library's signature
+        self,
+        method: str,
+        url: str,
+        params: dict[str, object] | None = None,
+        data: dict[str, object] | None = None,
+        headers: dict[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,
+        allow_redirects: bool = False,  # noqa: FBT001, FBT002 - the library's signature
+    ) -> Response:
+        try:
+            answer = self.session.request(
+                method,
+                url,
+                params=params,  # type: ignore[arg-type]  # strings and numbers
+                data=data,
+                headers=headers,
+                auth=auth,
+                timeout=timeout or self.timeout,
+                allow_redirects=allow_redirects,
+            )
+        except requests.RequestException as error:
+            # The error's text holds the address, and that the recipient's number: `from None`.
+            if method == "GET" or _not_even_sent(error):
+                raise GatewayUnavailableError("the carrier cannot be reached") from None
+            raise GatewayUnsureError("the carrier's answer was lost") from None
+        if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES:
+            _raise(method, answer)
+        return Response(answer.status_code, answer.text, dict(answer.headers))
+
+
+def _not_even_sent(error: requests.RequestException) -> bool:
+    if isinstance(error, requests.ConnectTimeout):
+        return True
+    cause = error.args[0] if error.args else None
+    reason = getattr(cause, "reason", cause)
+    if isinstance(reason, HTTPError) and reason.args:
+        inner = reason.args[0]
+        return isinstance(reason, NewConnectionError) or isinstance(
+            inner, ssl.SSLCertVerificationError
+        )
+    return False
+
+
+def _raise(method: str, answer: requests.Response) -> NoReturn:
+    status, code = answer.status_code, _code(answer)
+    number = code or str(status)
+    why = f"the carrier answered {number}: {meaning(number)}"
+    if code is None and method != "GET" and _may_be_done(status):
+        raise GatewayUnsureError(why)
+    match classify(number):
+        case Class.CONFIGURATION:
+            raise GatewayMisconfiguredError(why, code=number)
+        case Class.TRANSIENT:
+            raise GatewayUnavailableError(why, retry_after=_retry_after(answer))
+        case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise GatewayUnavailableError(why, retry_after=_retry_after(answer))
+        case _ if status < HTTPStatus.BAD_REQUEST:
+            raise GatewayMisconfiguredError(f"the carrier answered {number}: it lives elsewhere")
+        case _:
+            raise GatewayRefusedError(why, code=number)
+
+
+def _may_be_done(status: int) -> bool:
+    # Without Twilio's own number it was a door on the way that gave up, perhaps after the request
+    # had gone in. 503 is said before that (RFC 9110, 15.6.4).
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def _code(answer: requests.Response) -> str | None:
+    with contextlib.suppress(ValueError):
+        body = answer.json()
+        if isinstance(body, dict) and body.get("code"):
+            return str(body["code"])
+    return None
+
+
+def _retry_after(answer: requests.Response) -> timedelta:
+    # RFC 9110, 10.2.3: seconds, or a date, which is taken against the carrier's own clock.
+    said = answer.headers.get("Retry-After", "")
+    wait = LATER
+    with contextlib.suppress(ValueError, OverflowError, KeyError, TypeError):
+        if said.isdecimal():
+            wait = timedelta(seconds=int(said))
+        elif said:
+            wait = parsedate_to_datetime(said) - parsedate_to_datetime(answer.headers["Date"])
+    return min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)
