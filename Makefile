@@ -59,14 +59,22 @@ clean: ## remove .venv, var and every cache
 	rm -rf $(VENV) var build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# What stands in .venv, step by step. A stamp is written last, so that an interrupted
-# step is done again. A moved checkout or a new Python makes .venv anew (see the tests of the house).
+# What stands in .venv, step by step. A stamp is written last, so that an interrupted step is
+# done again. The first stamp holds the checkout's path: scripts in .venv name it, so a checkout
+# that was moved, or whose Python is gone, gets a new .venv.
 
-$(VENV)/.made:
+STALE := $(shell test ! -e $(VENV)/.made || \
+  { test "$$(cat $(VENV)/.made)" = "$(CURDIR)" && $(BIN)/python -c ''; } 2>/dev/null || echo stale)
+
+$(VENV)/.made: $(if $(STALE),.always)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Xuqi needs Python 3.11 or newer; say which: make PYTHON=python3.11 ..." >&2; exit 1; }
-	@echo "making $(VENV)" && $(PYTHON) -m venv --clear $(VENV)
-	@touch $@
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(if $(STALE),--clear) $(VENV)
+	@echo "$(CURDIR)" > $@
+
+.PHONY: .always
+.always:
 
 $(VENV)/.ready-to-run: $(VENV)/.made requirements/build.txt requirements/run.txt pyproject.toml
 	@echo "installing what Xuqi needs to run"

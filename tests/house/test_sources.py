@@ -36,9 +36,10 @@ def test_every_target_of_the_makefile_has_a_line_of_help() -> None:
 
     targets = re.findall(r"^([a-z][a-z-]*):(.*)$", text, flags=re.MULTILINE)
     phony = re.findall(r"^\.PHONY: (.*)$", text, flags=re.MULTILINE)[0].split()
+    explained = {name for name, rest in targets if re.search(r"## \S", rest)}
 
-    assert {name for name, rest in targets if not re.search(r"## \S", rest)} == set()
-    assert sorted(phony) == sorted(name for name, _ in targets)
+    assert {name for name, _ in targets} == explained
+    assert set(phony) == explained
 
 
 def opening(source: str) -> str:
