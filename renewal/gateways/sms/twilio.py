@@ -121,8 +121,8 @@ class TwilioSms:
         if sms.lane is Lane.CODES:
             raise GatewayUnsureError("the carrier keeps no codes: wait for its report")
         earliest = since - CLOCKS_DIFFER
-        listed = self._messages.stream(to=sms.to, limit=LOOK_BACK, page_size=LOOK_BACK)
         try:
+            listed = self._messages.stream(to=sms.to, limit=LOOK_BACK, page_size=LOOK_BACK)
             found = [message.sid for message in listed if self._is(message, sms, earliest)]
         except (ValueError, TwilioException):
             raise GatewayUnavailableError("the carrier's list cannot be read") from None
