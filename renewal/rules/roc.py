@@ -12,7 +12,8 @@ _BEFORE_FIRST_YEAR = 1911
 _FORMS = tuple(
     re.compile(form, re.ASCII)
     for form in (
-        r"(?:民國)?(?P<y>\d{1,4}|元)年(?P<m>\d{1,2})月(?P<d>\d{1,2})日",
+        r"民國(?P<y>\d{1,3}|元)年(?P<m>\d{1,2})月(?P<d>\d{1,2})日",
+        r"(?P<y>\d{1,4})年(?P<m>\d{1,2})月(?P<d>\d{1,2})日",
         r"(?P<y>\d{1,4})(?P<sep>[/.-])(?P<m>\d{1,2})(?P=sep)(?P<d>\d{1,2})",
         r"(?P<y>\d{3,4})(?P<m>\d{2})(?P<d>\d{2})",
     )

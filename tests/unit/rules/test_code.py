@@ -1,0 +1,115 @@
+"""One-time codes are made again and not kept; guessing and pumping do not pay."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from renewal.rules.code import (
+    SendRefusal,
+    digits,
+    fingerprint,
+    is_locked,
+    is_mobile,
+    may_send,
+    same,
+)
+
+KEY = bytes(range(32))
+PEPPER = bytes(range(32, 64))
+
+
+@pytest.mark.shows("B09")
+def test_a_redelivery_sends_the_same_code_and_a_new_sending_another() -> None:
+    first = digits(KEY, "challenge-1", 1, 6)
+
+    assert digits(KEY, "challenge-1", 1, 6) == first
+    assert digits(KEY, "challenge-1", 2, 6) != first
+    assert digits(KEY, "challenge-2", 1, 6) != first
+    assert digits(PEPPER, "challenge-1", 1, 6) != first
+
+
+@given(challenge=st.text(max_size=40), number=st.integers(0, 99), length=st.integers(4, 10))
+def test_a_code_has_its_length_in_plain_digits(challenge: str, number: int, length: int) -> None:
+    made = digits(KEY, challenge, number, length)
+
+    assert len(made) == length
+    assert set(made) <= set("0123456789")
+
+
+def test_each_digit_is_equally_likely_in_each_place() -> None:
+    codes = [digits(KEY, "challenge", number, 4) for number in range(10_000)]
+
+    for place in range(4):
+        seen = Counter(made[place] for made in codes)
+        # Chi-squared with 9 degrees of freedom: 33.7 is passed by chance once in 10 000.
+        assert sum((seen[d] - 1000) ** 2 / 1000 for d in "0123456789") < 33.7
+
+
+def test_a_draw_that_would_favour_low_numbers_is_thrown_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draws = iter([b"\xff" * 32, (20_000 + 42).to_bytes(8) + bytes(24)])
+    monkeypatch.setattr("renewal.rules.code.hmac.digest", lambda *_: next(draws))
+
+    assert digits(KEY, "challenge", 1, 4) == "0042"
+
+
+def test_the_stored_fingerprint_knows_its_code_and_challenge_only() -> None:
+    stored = fingerprint(PEPPER, "challenge-1", "0042")
+
+    assert same(stored, fingerprint(PEPPER, "challenge-1", "0042"))
+    assert not same(stored, fingerprint(PEPPER, "challenge-1", "0043"))
+    assert not same(stored, fingerprint(PEPPER, "challenge-2", "0042"))
+    assert not same(stored, fingerprint(KEY, "challenge-1", "0042"))
+
+
+def test_moving_a_character_from_the_challenge_to_the_code_is_another_fingerprint() -> None:
+    assert fingerprint(PEPPER, "challenge-1", "0042") != fingerprint(PEPPER, "challenge-", "10042")
+
+
+@pytest.mark.parametrize(
+    ("ten", "day", "block", "why"),
+    [
+        (4, 9, 19, None),
+        (5, 9, 19, SendRefusal.TEN_MINUTES),
+        (4, 10, 19, SendRefusal.DAY),
+        (4, 9, 20, SendRefusal.IP_BLOCK),
+    ],
+)
+def test_a_code_is_sent_up_to_each_limit(
+    ten: int, day: int, block: int, why: SendRefusal | None
+) -> None:
+    refusal = may_send(sent_last_10_min=ten, sent_today=day, sent_hour_ip_block=block)
+
+    assert refusal is why
+
+
+def test_ten_failures_in_a_day_lock() -> None:
+    assert not is_locked(9)
+    assert is_locked(10)
+
+
+@pytest.mark.parametrize(
+    ("number", "mobile"),
+    [
+        ("+886966123406", True),
+        ("+886223456789", False),  # a landline in Taipei
+        ("+886800080090", False),  # toll-free
+        ("+85261234567", False),  # a mobile of Hong Kong
+        ("+8869661234", False),  # too short
+        ("0966123406", False),  # no country
+        ("", False),
+        ("+", False),
+        ("nobody", False),
+    ],
+)
+def test_codes_go_to_mobiles_of_the_allowed_countries_only(*, number: str, mobile: bool) -> None:
+    assert is_mobile(number, {"TW"}) is mobile
+
+
+def test_another_country_is_allowed_by_data() -> None:
+    assert is_mobile("+85261234567", {"TW", "HK"})
