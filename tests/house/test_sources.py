@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 
 import pytest
 
@@ -18,8 +19,9 @@ FOREIGN = {
 }
 BINARY = {".p12", ".pfx", ".der", ".p7b", ".png", ".ico", ".woff2", ".gz", ".db"}
 
-#: Where a process may catch everything: its outermost loop, and why.
-OUTERMOST_LOOPS: frozenset[str] = frozenset()
+#: Where everything may be caught, and how often: the outermost loop of a process.
+#: Delivery is one: a bad event, whatever it breaks, must not stop the events behind it.
+OUTERMOST_LOOPS = {"renewal/delivery.py": 3}
 
 
 @pytest.mark.parametrize("what", FOREIGN)
@@ -72,7 +74,7 @@ def raises_again(handler: ast.ExceptHandler) -> bool:
     return isinstance(last, ast.Raise) and last.exc is None
 
 
-def test_errors_are_caught_by_name() -> None:
+def test_errors_are_caught_by_name_except_in_outermost_loops() -> None:
     handlers = [
         (place(path), node)
         for path in modules()
@@ -80,9 +82,9 @@ def test_errors_are_caught_by_name() -> None:
         if isinstance(node, ast.ExceptHandler)
     ]
 
-    caught = [(where, it) for where, it in handlers if catches_all(it) and not raises_again(it)]
+    caught = Counter(where for where, it in handlers if catches_all(it) and not raises_again(it))
 
-    assert [f"{where}:{it.lineno}" for where, it in caught if where not in OUTERMOST_LOOPS] == []
+    assert caught == OUTERMOST_LOOPS
 
 
 def test_markers_name_items_of_the_checklist(request: pytest.FixtureRequest) -> None:
