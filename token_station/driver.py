@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from renewal.errors import XuqiError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 class TokenError(XuqiError):
@@ -91,6 +93,28 @@ class UnsupportedError(TokenError):
     """
 
 
+class PukWrongError(PinWrongError):
+    """
+    The unblocking code is wrong; ``left`` tries of it remain.
+    """
+
+    def __init__(self, left: int) -> None:
+        TokenError.__init__(self, f"the unblocking code is wrong, {left} tries left")
+        self.left = left
+
+
+class PukBlockedError(PinBlockedError):
+    """
+    No try of the unblocking code is left: the token must be exchanged.
+    """
+
+
+class MalformedAnswerError(TokenError):
+    """
+    The token's answer breaks the standard; nothing is concluded from it.
+    """
+
+
 class CardError(TokenError):
     """
     The token answered with a status word that nothing else covers.
@@ -149,7 +173,20 @@ class TokenSession(Protocol):
 
     def certificates(self) -> tuple[TokenCertificate, ...]: ...
 
-    def tries_left(self) -> int | None: ...
+    def tries_left(self) -> int | None:
+        """
+        Return the tries that the PIN has left; ``None`` where the token does not tell.
+        """
+        ...
+
+    def assert_serial(self, serial: str) -> None:
+        """
+        Read the serial again and compare.
+
+        Raises:
+            OtherCardError: it is another token.
+        """
+        ...
 
     def verify_pin(self, pin: str, *, last_try_released: bool = False) -> None:
         """
@@ -181,15 +218,32 @@ class TokenSession(Protocol):
         """
         ...
 
-    def sign(self, place: str, data: bytes, *, pin: str) -> bytes:
+    def remember_key(self, place: str, public_key: bytes) -> None:
         """
-        Sign with SHA-256: ECDSA as DER, RSA as PKCS#1 v1.5.
+        Tell the session which key (SPKI, DER) an earlier session made in that place.
+
+        It is taken as a claim: a signature that does not verify with it is an error.
         """
         ...
 
-    def write_certificate(self, place: str, der: bytes) -> None:
+    def sign(self, place: str, data: bytes, *, pin: str, last_try_released: bool = False) -> bytes:
+        """
+        Sign with SHA-256: ECDSA as DER, RSA as PKCS#1 v1.5.
+
+        The PIN is verified by the command right before, once.
+
+        Raises:
+            PinWrongError, PinBlockedError, LastTryError, BadPinFormatError, CardRemovedError,
+            KeyMismatchError: the signature does not verify with the key known of that place.
+        """
+        ...
+
+    def write_certificate(self, place: str, der: bytes, *, pin: str | None = None) -> None:
         """
         Write, and return only once it has been read back and equals what was written.
+
+        With ``pin`` the key in that place first signs a challenge which must verify with the
+        certificate; without, the key must be known to the session.
 
         Raises:
             TooLargeError, KeyMismatchError, ReadBackError, CardRemovedError.
@@ -198,6 +252,14 @@ class TokenSession(Protocol):
 
     def read_certificate(self, place: str) -> bytes | None: ...
 
-    def change_pin(self, old: str, new: str) -> None: ...
+    def change_pin(self, old: str, new: str, *, last_try_released: bool = False) -> None:
+        """
+        Replace the PIN; both are checked for length and characters before the token sees them.
+        """
+        ...
 
-    def unblock_pin(self, puk: str, new: str) -> None: ...
+    def unblock_pin(self, puk: str, new: str, *, last_try_released: bool = False) -> None:
+        """
+        Set a new PIN with the unblocking code, which is tried once.
+        """
+        ...

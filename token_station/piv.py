@@ -1,0 +1,407 @@
+"""Visits one PIV token over single commands (NIST SP 800-73-4)."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from token_station.apdu import OK, Channel, Command, inside, parse, tlv
+from token_station.containers import certificate_container, certificate_in, serial_in
+from token_station.driver import (
+    CardError,
+    CardRemovedError,
+    KeyMismatchError,
+    LastTryError,
+    MalformedAnswerError,
+    NoFreePlaceError,
+    NotAuthorizedError,
+    OtherCardError,
+    PukWrongError,
+    ReadBackError,
+    Reader,
+    TokenCertificate,
+    TokenInfo,
+    Transport,
+    UnsupportedError,
+)
+from token_station.keys import (
+    ALGORITHMS,
+    CardKey,
+    key_from_card,
+    key_from_spki,
+    key_of_certificate,
+)
+from token_station.management import authenticate
+from token_station.pins import (
+    guard_last_try,
+    judge_pin,
+    judge_puk,
+    pin_field,
+    puk_field,
+    tries_told,
+)
+from token_station.places import CHUID, SIGNING, certificate_object
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+AID = bytes.fromhex("A000000308")
+PIN = 0x80  #: key reference of the application PIN
+NOT_FOUND = 0x6A82
+NOT_ALLOWED = 0x6982
+
+
+def open_token(reader: Reader, management_key: bytes) -> PivSession:
+    """
+    Open the token that is in the reader now.
+
+    Raises:
+        CardRemovedError: there is none.
+        UnsupportedError: it is not a PIV token, or has no serial.
+    """
+    transport = reader.connect()
+    if transport is None:
+        raise CardRemovedError(f"there is no token in the reader {reader.name}")
+    return PivSession(transport, management_key)
+
+
+class PivSession:
+    """
+    One visit to one token, known by its serial; dead once the token is pulled.
+
+    It keeps no PIN, and shows neither a PIN nor the management key.
+    """
+
+    def __init__(self, transport: Transport, management_key: bytes) -> None:
+        self._channel = Channel(transport)
+        self._management_key = management_key
+        self._authorized = False
+        self._keys: dict[str, CardKey] = {}  # made or remembered in this session
+        self._seen: dict[str, bytes] = {}  # certificates read in this session
+        self._kept: frozenset[str] = frozenset()
+        self._tells_keys = True  # until it refuses
+        self._puk_left: int | None = None
+        self._select()
+        self._serial = self._read_serial()
+
+    def __repr__(self) -> str:
+        return f"PivSession({self._serial})"
+
+    @property
+    def serial(self) -> str:
+        return self._serial
+
+    def info(self) -> TokenInfo:
+        return TokenInfo(
+            kind="PIV", serial=self._serial, tries_left=self.tries_left(), places=SIGNING
+        )
+
+    def assert_serial(self, serial: str) -> None:
+        """
+        Read the serial again and compare.
+
+        Raises:
+            OtherCardError: it is another token.
+        """
+        found = self._read_serial()
+        if found != serial or found != self._serial:
+            raise OtherCardError(f"token {serial} is expected, token {found} is in the reader")
+
+    def certificates(self) -> tuple[TokenCertificate, ...]:
+        """
+        Return what the places for signing hold, in their order.
+        """
+        read = ((place, self.read_certificate(place)) for place in SIGNING)
+        return tuple(TokenCertificate(place=place, der=der) for place, der in read if der)
+
+    # -- PIN ---------------------------------------------------------------
+
+    def tries_left(self) -> int | None:
+        """
+        Return the tries that the PIN has left; ``None`` if the token does not tell, which it
+        never does while the PIN is verified.
+        """
+        status = self._pin_status()
+        return None if status == OK else tries_told(status, None)
+
+    def verify_pin(self, pin: str, *, last_try_released: bool = False) -> None:
+        """
+        Try the PIN once.
+
+        Raises:
+            PinWrongError, PinBlockedError, LastTryError, BadPinFormatError, CardRemovedError.
+        """
+        field = pin_field(pin)
+        left = self._guarded_tries(released=last_try_released)
+        _, status = self._channel.send(Command(ins=0x20, p2=PIN, data=field))
+        judge_pin(status, left, "verify the PIN")
+
+    def change_pin(self, old: str, new: str, *, last_try_released: bool = False) -> None:
+        """
+        Replace the PIN; both are checked for length and characters before the token sees them.
+
+        Raises:
+            PinWrongError, PinBlockedError, LastTryError, BadPinFormatError, CardRemovedError.
+        """
+        fields = pin_field(old) + pin_field(new)
+        left = self._guarded_tries(released=last_try_released)
+        _, status = self._channel.send(Command(ins=0x24, p2=PIN, data=fields))
+        judge_pin(status, left, "change the PIN")
+
+    def unblock_pin(self, puk: str, new: str, *, last_try_released: bool = False) -> None:
+        """
+        Set a new PIN with the unblocking code, which is tried once.
+
+        A PIV card cannot be asked for the tries of its unblocking code: only what it told in
+        this session is known.
+
+        Raises:
+            PukWrongError, PukBlockedError, LastTryError, BadPinFormatError, CardRemovedError.
+        """
+        fields = puk_field(puk) + pin_field(new)
+        if self._puk_left == 1 and not last_try_released:
+            raise LastTryError("one try of the unblocking code is left and nobody has released it")
+        _, status = self._channel.send(Command(ins=0x2C, p2=PIN, data=fields))
+        try:
+            judge_puk(status)
+        except PukWrongError as error:
+            self._puk_left = error.left
+            raise
+        self._puk_left = None
+
+    # -- keys --------------------------------------------------------------
+
+    def authorize_write(self) -> None:
+        """
+        Authenticate with the management key, once in a session.
+
+        Raises:
+            NotAuthorizedError
+        """
+        if not self._authorized:
+            authenticate(self._channel, self._management_key)
+            self._authorized = True
+
+    def choose_place(self, *, keep: Collection[bytes]) -> str:
+        """
+        Return a place that holds none of the certificates (DER) to be kept, an empty one first.
+
+        A place that cannot be read counts as free only when all that is to be kept was found
+        elsewhere. From then on the session refuses to generate or write where a kept one is.
+
+        Raises:
+            NoFreePlaceError
+        """
+        found = {place: self._readable(place) for place in SIGNING}
+        kept = frozenset(place for place, der in found.items() if der in keep)
+        self._kept |= kept
+        missing = set(keep) - {found[place] for place in kept}
+        free = [place for place in SIGNING if place not in kept]
+        if missing:
+            free = [place for place in free if found[place] != b""]
+        if not free:
+            raise NoFreePlaceError("every place of the token holds a certificate to be kept")
+        return min(free, key=lambda place: found[place] is not None)
+
+    def generate(self, place: str, algorithm: str) -> bytes:
+        """
+        Make a new key there, destroying the one before; return the public key (SPKI, DER).
+
+        Raises:
+            NoFreePlaceError: a certificate to be kept is there.
+            NotAuthorizedError, UnsupportedError, CardRemovedError
+        """
+        certificate_object(place)  # is a place at all
+        if algorithm not in ALGORITHMS:
+            raise UnsupportedError(f"a token's key is {' or '.join(ALGORITHMS)}, not {algorithm!r}")
+        self._refuse_kept(place)
+        self.authorize_write()
+        self._keys.pop(place, None)
+        self._seen.pop(place, None)
+        number = ALGORITHMS[algorithm]
+        data = tlv(0xAC, tlv(0x80, bytes([number])))
+        answer = self._write(
+            Command(ins=0x47, p2=int(place, 16), data=data, answers=True), "make a key"
+        )
+        key = key_from_card(inside(answer, 0x7F49), number)
+        self._keys[place] = key
+        return key.spki
+
+    def remember_key(self, place: str, public_key: bytes) -> None:
+        """
+        Tell the session which key (SPKI, DER) an earlier session made in that place.
+
+        It is taken as a claim: a signature that does not verify with it is an error.
+        """
+        certificate_object(place)
+        self._keys[place] = key_from_spki(public_key)
+
+    def public_key(self, place: str) -> bytes | None:
+        """
+        Return the place's public key (SPKI, DER) if this session or the token can tell it.
+        """
+        certificate_object(place)
+        key = self._keys.get(place) or self._told_key(place)
+        return key.spki if key else None
+
+    def sign(self, place: str, data: bytes, *, pin: str, last_try_released: bool = False) -> bytes:
+        """
+        Sign with SHA-256: ECDSA as DER, RSA as PKCS#1 v1.5. The result is verified here.
+
+        Raises:
+            PinWrongError, PinBlockedError, LastTryError, BadPinFormatError, CardRemovedError,
+            KeyMismatchError: the key in that place is not the one known of it.
+            UnsupportedError: no key is known of that place.
+        """
+        return self._sign(place, self._key(place), data, pin, released=last_try_released)
+
+    def _sign(self, place: str, key: CardKey, data: bytes, pin: str, *, released: bool) -> bytes:
+        template = tlv(0x7C, tlv(0x82, b"") + tlv(0x81, key.to_be_signed(data)))
+        command = Command(
+            ins=0x87, p1=key.algorithm, p2=int(place, 16), data=template, answers=True
+        )
+        self.verify_pin(pin, last_try_released=released)
+        # SP 800-73-4 part 1, table 4b: 9C is "PIN always". The very next command, or strict
+        # cards refuse.
+        signature = inside(self._channel.expect(command, "sign"), 0x7C, 0x82)
+        key.check(data, signature)
+        return signature
+
+    # -- certificates ------------------------------------------------------
+
+    def write_certificate(self, place: str, der: bytes, *, pin: str | None = None) -> None:
+        """
+        Write, and return only once it has been read back and equals what was written.
+
+        With ``pin`` the key in that place first signs a challenge which must verify with the
+        certificate; without, the key must be known to the session.
+
+        Raises:
+            TooLargeError, KeyMismatchError, NoFreePlaceError, UnsupportedError: nothing written.
+            ReadBackError: something else is there now.
+            NotAuthorizedError, CardRemovedError
+        """
+        container = certificate_container(der)
+        self._match(place, der, pin)
+        self._refuse_kept(place)
+        self.authorize_write()
+        self._seen.pop(place, None)
+        data = tlv(0x5C, _tag(certificate_object(place))) + tlv(0x53, container)
+        self._write(Command(ins=0xDB, p1=0x3F, p2=0xFF, data=data), "write the certificate")
+        self._read_back(place, der)
+
+    def read_certificate(self, place: str) -> bytes | None:
+        """
+        Return the certificate (DER) in that place, ``None`` if there is none.
+
+        Raises:
+            MalformedAnswerError: something else is in that place.
+        """
+        container = self._read(certificate_object(place))
+        der = certificate_in(container) if container else None
+        self._seen.pop(place, None)
+        if der:
+            self._seen[place] = der
+        return der
+
+    def _match(self, place: str, der: bytes, pin: str | None) -> None:
+        key = key_of_certificate(der)
+        known = self.public_key(place)
+        if known not in {None, key.spki}:
+            raise KeyMismatchError(f"the certificate's key is not the key in {place}")
+        if pin is not None:
+            self._sign(place, key, secrets.token_bytes(32), pin, released=False)
+        elif known is None:
+            raise UnsupportedError(
+                f"the token does not tell which key is in {place}: give the PIN, so it proves it"
+            )
+
+    def _read_back(self, place: str, der: bytes) -> None:
+        try:
+            found = self.read_certificate(place)
+        except MalformedAnswerError as error:
+            raise ReadBackError(f"what is in {place} now cannot be read") from error
+        if found != der:
+            raise ReadBackError(f"{place} does not hold the certificate that was written")
+
+    def _refuse_kept(self, place: str) -> None:
+        if place in self._kept:
+            raise NoFreePlaceError(f"{place} holds a certificate that must be kept")
+
+    def _readable(self, place: str) -> bytes | None:
+        try:
+            return self.read_certificate(place)
+        except MalformedAnswerError:
+            return b""  # something that is no certificate
+
+    # -- the card ----------------------------------------------------------
+
+    def _select(self) -> None:
+        _, status = self._channel.send(Command(ins=0xA4, p1=0x04, data=AID, answers=True))
+        if status != OK:
+            raise UnsupportedError(f"this is not a PIV token ({status:04X})")
+
+    def _read_serial(self) -> str:
+        chuid = self._read(CHUID)
+        if not chuid:
+            raise UnsupportedError("the token has no serial of its own (no CHUID)")
+        return serial_in(chuid)
+
+    def _read(self, tag: int) -> bytes | None:
+        data = tlv(0x5C, _tag(tag))
+        answer, status = self._channel.send(
+            Command(ins=0xCB, p1=0x3F, p2=0xFF, data=data, answers=True)
+        )
+        if status == NOT_FOUND or (status == OK and not answer):
+            return None
+        if status != OK:
+            raise CardError("read an object", status)
+        return inside(answer, 0x53)
+
+    def _write(self, command: Command, doing: str) -> bytes:
+        answer, status = self._channel.send(command)
+        if status == NOT_ALLOWED:
+            self._authorized = False
+            raise NotAuthorizedError(f"{doing}: the token wants the management key first")
+        if status != OK:
+            raise CardError(doing, status)
+        return answer
+
+    def _pin_status(self) -> int:
+        return self._channel.send(Command(ins=0x20, p2=PIN))[1]
+
+    def _guarded_tries(self, *, released: bool) -> int | None:
+        status = self._pin_status()
+        if status == OK:
+            return None  # verified in this session: the counter is full, this is no last try
+        left = tries_told(status, None)
+        guard_last_try(left, released=released)
+        return left
+
+    def _key(self, place: str) -> CardKey:
+        certificate_object(place)
+        key = self._keys.get(place) or self._told_key(place)
+        if key is not None:
+            return key
+        der = self._seen.get(place) or self.read_certificate(place)
+        if der is None:
+            raise UnsupportedError(f"nothing is known of the key in {place}: remember_key tells it")
+        return key_of_certificate(der)
+
+    def _told_key(self, place: str) -> CardKey | None:
+        if not self._tells_keys:
+            return None
+        # GET METADATA: not of the standard, but newer tokens have it.
+        answer, status = self._channel.send(Command(ins=0xF7, p2=int(place, 16), answers=True))
+        if status != OK:
+            self._tells_keys = status in {0x6A88, NOT_FOUND}  # no key there, yet it tells
+            return None
+        told = parse(answer)
+        algorithm = told.get(0x01, b"")
+        if len(algorithm) != 1 or algorithm[0] not in ALGORITHMS.values():
+            raise UnsupportedError(f"the key in {place} is of a kind that is not used here")
+        return key_from_card(told.get(0x04, b""), algorithm[0])
+
+
+def _tag(tag: int) -> bytes:
+    return tag.to_bytes(3, "big")

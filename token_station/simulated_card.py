@@ -1,0 +1,504 @@
+"""Plays a PIV card with its own rules (NIST SP 800-73-4), for the demo and the tests."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NoReturn
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from token_station import card_memory
+from token_station.apdu import CHAINED, inside, parse, tlv
+from token_station.card_keys import (
+    PRIVATE_KEYS,
+    PrivateKey,
+    pem,
+    public_fields,
+    raw_signature,
+    spki,
+    spki_hash,
+)
+from token_station.card_memory import Memory
+from token_station.containers import certificate_container, certificate_in, chuid_for
+from token_station.driver import MalformedAnswerError, UnsupportedError
+from token_station.keys import ALGORITHMS, P256, card_key
+from token_station.management import ALGORITHMS as MANAGEMENT_ALGORITHMS
+from token_station.management import KEY as MANAGEMENT_KEY
+from token_station.management import ManagementCipher
+from token_station.pins import pin_field, puk_field
+from token_station.places import CERTIFICATE_OBJECTS, CHUID, KEY_HISTORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from renewal.gateways.ledger import OutsideLedger
+    from token_station.manners import Manners
+
+OK = 0x9000
+WRONG_LENGTH = 0x6700
+NOT_ALLOWED = 0x6982
+BLOCKED = 0x6983
+NOT_SATISFIED = 0x6985
+BAD_DATA = 0x6A80
+NOT_FOUND = 0x6A82
+WRONG_P1P2 = 0x6A86
+NO_KEY = 0x6A88
+NO_SUCH_COMMAND = 0x6D00
+NO_SUCH_CLASS = 0x6E00
+
+TRIES_LEFT = 0x63C0
+
+HEADER = 4  #: bytes: CLA INS P1 P2
+SELECT, GET_RESPONSE = 0xA4, 0xC0
+
+AID = bytes.fromhex("A000000308000010000100")
+PROPERTIES = tlv(0x61, tlv(0x4F, AID[5:]) + tlv(0x79, tlv(0x4F, AID[:5])))
+LEAST_AID = 5
+MOST_COMMAND = 0x4000
+AT_A_TIME = 256  #: bytes of a short answer
+PIN, PUK, ALL_KEYS = 0x80, 0x81, 0xFF
+SIGNATURE, NO_PIN_PLACE = 0x9C, 0x9E
+FOUR_PLACES = frozenset({"9A", "9C", "9D", "9E"})
+FIRST_RETIRED = 0x82
+FIELD = 8  #: bytes of a PIN or unblocking code
+LEAST_PIN = 6
+
+
+class Refused(Exception):  # noqa: N818 - no error of ours: the card's answer
+    """
+    The card's answer is a status word alone.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"{status:04X}")
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Apdu:
+    cla: int
+    ins: int
+    p1: int
+    p2: int
+    data: bytes
+
+    @property
+    def head(self) -> tuple[int, int, int]:
+        return self.ins, self.p1, self.p2
+
+    @classmethod
+    def read(cls, frame: bytes) -> Apdu:
+        """
+        Read a short command APDU of any of the four cases (ISO 7816-3, 12.1).
+        """
+        if len(frame) < HEADER:
+            raise Refused(WRONG_LENGTH)
+        body = frame[HEADER:]
+        size = body[0] if len(body) > 1 else 0
+        if len(body) > 1 and (size == 0 or len(body) not in {1 + size, 2 + size}):
+            raise Refused(WRONG_LENGTH)  # extended length, or cut off
+        cla, ins, p1, p2 = frame[:HEADER]
+        return cls(cla, ins, p1, p2, body[1 : 1 + size])
+
+
+class SimulatedCard:
+    """
+    One card. What a command does is in the file before its answer is given, and then in the
+    ledger: a process that is killed takes nothing of it along.
+    """
+
+    def __init__(self, path: Path, manners: Manners, ledger: OutsideLedger | None = None) -> None:
+        self._path = path
+        self._manners = manners
+        self._ledger = ledger
+        self._memory = card_memory.load(path)
+        self._private: dict[str, PrivateKey] = {}
+        self._forget()
+        self._tell_untold()
+
+    def __repr__(self) -> str:
+        return f"SimulatedCard({self.serial})"
+
+    @property
+    def serial(self) -> str:
+        return self._memory.serial
+
+    @property
+    def pin_left(self) -> int:
+        return self._memory.pin_left
+
+    @property
+    def puk_left(self) -> int:
+        return self._memory.puk_left
+
+    def power_on(self) -> None:
+        """
+        Take the card up as its file says it is, with nothing verified.
+        """
+        self._memory = card_memory.load(self._path)
+        self._private = {}
+        self._forget()
+        self._tell_untold()
+        self._tell("insert")
+
+    def power_off(self) -> None:
+        self._forget()
+        self._tell("pull")
+
+    def transmit(self, frame: bytes) -> tuple[bytes, int]:
+        """
+        Do one command APDU.
+        """
+        try:
+            apdu = Apdu.read(frame)
+            whole = self._unchained(apdu)
+            return self._do(whole) if whole else (b"", OK)
+        except Refused as answer:
+            return b"", answer.status
+        except MalformedAnswerError:
+            return b"", BAD_DATA
+
+    # -- conversation --------------------------------------------------------
+
+    def _forget(self) -> None:
+        self._selected = False
+        self._pin_verified = False
+        self._pin_fresh = False  # VERIFY was the command before this one
+        self._authorized = False
+        self._witness: bytes | None = None
+        self._chain: Apdu | None = None
+        self._answer = b""
+
+    def _unchained(self, apdu: Apdu) -> Apdu | None:
+        """
+        Join the parts of a chained command; ``None`` until its last part is here.
+        """
+        if apdu.cla not in {0x00, CHAINED}:
+            raise Refused(NO_SUCH_CLASS)
+        before, self._chain = self._chain, None
+        if before is not None and before.head == apdu.head:
+            apdu = replace(apdu, data=before.data + apdu.data)
+        if len(apdu.data) > MOST_COMMAND:
+            raise Refused(WRONG_LENGTH)
+        if apdu.cla == CHAINED:
+            self._chain = apdu
+            return None
+        return apdu
+
+    def _do(self, apdu: Apdu) -> tuple[bytes, int]:
+        fresh, self._pin_fresh = self._pin_fresh, False
+        if apdu.ins == GET_RESPONSE:
+            return self._next_part()
+        commands: dict[int, Callable[[Apdu], bytes]] = {
+            SELECT: self._select,
+            0xCB: self._get_data,
+            0xDB: self._put_data,
+            0x20: self._verify,
+            0x24: self._change_reference,
+            0x2C: self._reset_retry,
+            0x47: self._generate,
+            0x87: lambda apdu: self._authenticate(apdu, fresh=fresh),
+        }
+        if self._manners.tells_keys:
+            commands[0xF7] = self._metadata
+        self._answer = b""
+        if apdu.ins not in commands or not (self._selected or apdu.ins == SELECT):
+            raise Refused(NO_SUCH_COMMAND)
+        self._answer = commands[apdu.ins](apdu)
+        return self._next_part()
+
+    def _next_part(self) -> tuple[bytes, int]:
+        part, self._answer = self._answer[:AT_A_TIME], self._answer[AT_A_TIME:]
+        left = len(self._answer)
+        return part, 0x6100 | (left if left < AT_A_TIME else 0) if left else OK
+
+    def _select(self, apdu: Apdu) -> bytes:
+        aid = apdu.data
+        if not LEAST_AID <= len(aid) <= len(AID) or not AID.startswith(aid):
+            self._forget()
+            raise Refused(NOT_FOUND)
+        # SP 800-73-4 part 2, 3.1.1: selecting again leaves the security status as it is.
+        self._selected = True
+        return PROPERTIES
+
+    # -- objects -------------------------------------------------------------
+
+    def _get_data(self, apdu: Apdu) -> bytes:
+        content = self._memory.objects.get(inside(apdu.data, 0x5C).hex().upper())
+        if content is None or (content == "" and not self._manners.deleted_reads_empty):
+            raise Refused(NOT_FOUND)
+        return tlv(0x53, bytes.fromhex(content))
+
+    def _put_data(self, apdu: Apdu) -> bytes:
+        tag, content = inside(apdu.data, 0x5C).hex().upper(), inside(apdu.data, 0x53)
+        place = next((p for p, o in CERTIFICATE_OBJECTS.items() if f"{o:06X}" == tag), None)
+        if not self._authorized or (place and not self._has_place(place)):
+            self._refuse("put", place, NOT_ALLOWED if not self._authorized else NOT_FOUND)
+        if len(content) > self._manners.largest_object:
+            destroyed = self._manners.oversize_destroys and tag in self._memory.objects
+            if destroyed:
+                self._memory.objects[tag] = ""
+            self._refuse("put", place, WRONG_LENGTH, changed=destroyed)
+        self._memory.objects[tag] = content.hex()
+        self._done("put", place, certificate_hash(content) if place else None)
+        return b""
+
+    # -- PIN -----------------------------------------------------------------
+
+    def _verify(self, apdu: Apdu) -> bytes:
+        if apdu.p2 != PIN or apdu.p1 not in {0x00, ALL_KEYS}:
+            raise Refused(NO_KEY)
+        if apdu.p1 == ALL_KEYS:
+            self._pin_verified = False
+        elif apdu.data:
+            self._try_pin("verify", apdu.data)
+            self._tell("verify")
+            self._pin_verified = self._pin_fresh = True
+        elif not self._pin_verified:
+            left = self._memory.pin_left
+            raise Refused(TRIES_LEFT | left if left else BLOCKED)
+        return b""
+
+    def _change_reference(self, apdu: Apdu) -> bytes:
+        old, new = apdu.data[:FIELD], apdu.data[FIELD:]
+        if apdu.p2 == PUK:
+            self._try_puk("change_pin", old)
+            self._memory.puk = self._fit("change_pin", new)
+        elif apdu.p2 == PIN:
+            self._try_pin("change_pin", old)
+            self._memory.pin = self._fit("change_pin", new)
+        else:
+            raise Refused(NO_KEY)
+        self._done("change_pin")
+        return b""
+
+    def _reset_retry(self, apdu: Apdu) -> bytes:
+        if apdu.p2 != PIN:
+            raise Refused(NO_KEY)
+        self._try_puk("unblock", apdu.data[:FIELD])
+        self._memory.pin = self._fit("unblock", apdu.data[FIELD:])
+        self._memory.pin_left = self._manners.pin_tries
+        self._pin_verified = False
+        self._done("unblock")
+        return b""
+
+    def _try_pin(self, op: str, tried: bytes) -> None:
+        self._pin_verified = False
+        before, most = self._memory.pin_left, self._manners.pin_tries
+        self._memory.pin_left = left = self._left_after(op, tried, self._memory.pin, before, most)
+        self._settle(op, tried, self._memory.pin, before, left)
+
+    def _try_puk(self, op: str, tried: bytes) -> None:
+        before, most = self._memory.puk_left, self._manners.puk_tries
+        self._memory.puk_left = left = self._left_after(op, tried, self._memory.puk, before, most)
+        self._settle(op, tried, self._memory.puk, before, left)
+
+    def _left_after(self, op: str, tried: bytes, right: str, left: int, most: int) -> int:
+        if left == 0:
+            self._refuse(op, None, BLOCKED)
+        if len(tried) != FIELD:
+            self._refuse(op, None, BAD_DATA)  # no try: it is no code at all
+        return most if tried.hex() == right else left - 1
+
+    def _settle(self, op: str, tried: bytes, right: str, before: int, left: int) -> None:
+        if tried.hex() != right:
+            self._refuse(op, None, TRIES_LEFT | left, changed=True)
+        if left != before:
+            card_memory.save(self._path, self._memory)
+
+    def _fit(self, op: str, new: bytes) -> str:
+        digits = new.rstrip(b"\xff")
+        short = not (digits.isdigit() and len(digits) >= LEAST_PIN)
+        if len(new) != FIELD or (short and not self._manners.short_pin_accepted):
+            self._refuse(op, None, BAD_DATA)
+        return new.hex()
+
+    # -- keys ----------------------------------------------------------------
+
+    def _generate(self, apdu: Apdu) -> bytes:
+        place = f"{apdu.p2:02X}"
+        if not self._authorized:
+            self._refuse("generate", place, NOT_ALLOWED)
+        if not self._has_place(place):
+            self._refuse("generate", place, WRONG_P1P2)
+        number = inside(apdu.data, 0xAC, 0x80)
+        if number not in PRIVATE_KEYS:
+            self._refuse("generate", place, BAD_DATA)
+        self._private[place] = key = PRIVATE_KEYS[number]()
+        self._memory.keys[place] = pem(key)
+        self._done("generate", place, spki_hash(key))
+        return tlv(0x7F49, public_fields(key))
+
+    def _metadata(self, apdu: Apdu) -> bytes:
+        place = f"{apdu.p2:02X}"
+        if place not in self._memory.keys:
+            raise Refused(NO_KEY)
+        key = self._private_key(place)
+        number = card_key(key.public_key()).algorithm
+        return tlv(0x01, bytes([number])) + tlv(0x04, public_fields(key))
+
+    def _authenticate(self, apdu: Apdu, *, fresh: bool) -> bytes:
+        if apdu.p2 == MANAGEMENT_KEY:
+            return self._authenticate_host(apdu)
+        return self._sign(apdu, f"{apdu.p2:02X}", fresh=fresh)
+
+    def _sign(self, apdu: Apdu, place: str, *, fresh: bool) -> bytes:
+        if place not in self._memory.keys:
+            self._refuse("sign", place, NO_KEY)
+        key = self._private_key(place)
+        if card_key(key.public_key()).algorithm != apdu.p1:
+            self._refuse("sign", place, BAD_DATA)
+        always = self._manners.strict_9c and apdu.p2 == SIGNATURE
+        if apdu.p2 != NO_PIN_PLACE and not (fresh if always else self._pin_verified):
+            self._refuse("sign", place, NOT_ALLOWED)
+        signature = raw_signature(key, inside(apdu.data, 0x7C, 0x81))
+        if signature is None:
+            self._refuse("sign", place, BAD_DATA)
+        self._tell("sign", place, spki_hash(key))
+        return tlv(0x7C, tlv(0x82, signature))
+
+    def _authenticate_host(self, apdu: Apdu) -> bytes:
+        cipher = ManagementCipher(
+            self._memory.management_algorithm, bytes.fromhex(self._memory.management_key)
+        )
+        self._authorized = False
+        if apdu.p1 != cipher.algorithm:
+            raise Refused(BAD_DATA)
+        fields, witness = parse(inside(apdu.data, 0x7C)), self._witness
+        self._witness = None
+        if fields == {0x80: b""}:
+            self._witness = secrets.token_bytes(cipher.block)
+            return tlv(0x7C, tlv(0x80, cipher.encrypt(self._witness)))
+        challenge = fields.get(0x81, b"")
+        if witness is None or fields.get(0x80) != witness or len(challenge) != cipher.block:
+            raise Refused(self._manners.wrong_management_key)
+        self._authorized = True
+        return tlv(0x7C, tlv(0x82, cipher.encrypt(challenge)))
+
+    def _private_key(self, place: str) -> PrivateKey:
+        if place not in self._private:
+            text = self._memory.keys[place].encode("ascii")
+            key = load_pem_private_key(text, None, unsafe_skip_rsa_key_validation=True)
+            if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+                raise TypeError(f"{self._path} holds a key of another kind in {place}")
+            self._private[place] = key
+        return self._private[place]
+
+    def _has_place(self, place: str) -> bool:
+        retired = int(place, 16) - FIRST_RETIRED
+        return place in FOUR_PLACES or 0 <= retired < self._manners.retired_places
+
+    # -- what is remembered and told -----------------------------------------
+
+    def _done(self, op: str, slot: str | None = None, sha256: str | None = None) -> None:
+        self._remember_and_tell(op, slot, "ok", sha256)
+
+    def _refuse(self, op: str, slot: str | None, status: int, *, changed: bool = False) -> NoReturn:
+        if changed:
+            self._remember_and_tell(op, slot, f"{status:04X}", None)
+        else:
+            self._tell(op, slot, result=f"{status:04X}")
+        raise Refused(status)
+
+    def _remember_and_tell(
+        self, op: str, slot: str | None, result: str, sha256: str | None
+    ) -> None:
+        """
+        Change the file, then the ledger; killed in between, the next power-on tells the ledger.
+        """
+        deed: dict[str, str | None] = {"op": op, "slot": slot, "result": result, "sha256": sha256}
+        self._memory.untold = deed if self._ledger else None
+        card_memory.save(self._path, self._memory)
+        self._tell_untold()
+
+    def _tell_untold(self) -> None:
+        deed = self._memory.untold
+        if deed is None or self._ledger is None:
+            return
+        self._ledger.append(card=self.serial, **deed)
+        self._memory.untold = None
+        card_memory.save(self._path, self._memory)
+
+    def _tell(
+        self, op: str, slot: str | None = None, sha256: str | None = None, *, result: str = "ok"
+    ) -> None:
+        if self._ledger:
+            self._ledger.append(card=self.serial, op=op, slot=slot, result=result, sha256=sha256)
+
+
+def personalise(
+    path: Path,
+    *,
+    serial: str,
+    pin: str,
+    puk: str,
+    management_key: bytes,
+    manners: Manners,
+    certify: Callable[[bytes], bytes],
+    place: str = "9C",
+    algorithm: str = P256,
+    management_algorithm: int | None = None,
+    ledger: OutsideLedger | None = None,
+    at: str | None = None,
+) -> SimulatedCard:
+    """
+    Make a new card with its first key and certificate, as the bank hands it out.
+
+    ``certify`` turns a public key (SPKI, DER) into a certificate (DER). ``at`` is the time of
+    the ledger's first two lines, ISO 8601 in UTC.
+
+    Raises:
+        FileExistsError: there is a card in that file.
+        ValueError: the serial has neither 8 nor 32 lower-case hex digits.
+        BadPinFormatError, UnsupportedError
+    """
+    if path.exists():
+        raise FileExistsError(f"there is a card in {path}")
+    algorithms = MANAGEMENT_ALGORITHMS.get(len(management_key))
+    if algorithms is None:
+        raise UnsupportedError("a management key has 16, 24 or 32 bytes")
+    memory = Memory(
+        serial=serial,
+        pin=pin_field(pin).hex(),
+        puk=puk_field(puk).hex(),
+        management_key=management_key.hex(),
+        management_algorithm=management_algorithm or algorithms[0],
+        pin_left=manners.pin_tries,
+        puk_left=manners.puk_tries,
+        objects=_first_objects(serial, manners),
+    )
+    key = PRIVATE_KEYS[bytes([ALGORITHMS[algorithm]])]()
+    certificate = certify(spki(key))
+    memory.keys[place] = pem(key)
+    tag = f"{CERTIFICATE_OBJECTS[place]:06X}"
+    memory.objects[tag] = certificate_container(certificate).hex()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    card_memory.save(path, memory)
+    if ledger:
+        both = {"generate": spki_hash(key), "put": hashlib.sha256(certificate).hexdigest()}
+        for op, sha256 in both.items():
+            ledger.append(at=at, card=serial, op=op, slot=place, result="ok", sha256=sha256)
+    return SimulatedCard(path, manners, ledger)
+
+
+def certificate_hash(container: bytes) -> str | None:
+    """
+    Return the SHA-256 of a container's certificate; ``None`` if it holds none.
+    """
+    try:
+        der = certificate_in(container)
+    except MalformedAnswerError:
+        return None
+    return hashlib.sha256(der).hexdigest() if der else None
+
+
+def _first_objects(serial: str, manners: Manners) -> dict[str, str]:
+    objects = {f"{CHUID:06X}": chuid_for(serial).hex()}
+    if manners.key_history:
+        none_retired = tlv(0xC1, b"\x00") + tlv(0xC2, b"\x00") + tlv(0xFE, b"")
+        objects[f"{KEY_HISTORY:06X}"] = none_retired.hex()
+    return objects
