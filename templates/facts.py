@@ -101,3 +101,197 @@ class Code(Facts):
     def __post_init__(self) -> None:
         if not (self.code.isascii() and self.code.isdigit() and 4 <= len(self.code) <= 10):  # noqa: PLR2004 - the bounds in the docstring
             raise ValueError("a one-time code has 4 to 10 digits")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateFacts(Facts):
+    """
+    What every message about one certificate takes.
+    """
+
+    product: str
+    serial_tail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotCollected(CertificateFacts):
+    """
+    The new certificate was issued, but its customer has not taken it.
+    """
+
+    message: ClassVar[str] = "not-collected"
+
+    issued_at: datetime
+    collect_by: datetime | None = None  #: the last moment to take it, where there is one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt(CertificateFacts):
+    """
+    The fee was captured, for a certificate that was delivered.
+    """
+
+    message: ClassVar[str] = "receipt"
+
+    amount: int
+    paid_at: datetime
+    valid_from: datetime  #: of the new certificate
+    valid_to: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Renewed(CertificateFacts):
+    """
+    The renewal has succeeded, without a fee.
+    """
+
+    message: ClassVar[str] = "renewed"
+
+    valid_from: datetime
+    valid_to: datetime
+    in_browser: bool  #: then other computers must import it again; on a token they need not
+
+
+class Refusal(StrEnum):
+    """
+    Why a renewal was refused; each has its own text of what to do.
+    """
+
+    NOT_OPEN = "not open"  #: ``opens_at`` says from when
+    EXPIRED = "expired"
+    SUSPENDED = "suspended"
+    REVOKED = "revoked"
+    UNDER_WAY = "under way"
+    NOT_PAID = "not paid"
+    FEE_DECLINED = "fee declined"
+    WRONG_OPERATOR = "wrong operator"
+    WRONG_TOKEN = "wrong token"  # noqa: S105 - the name of a reason
+    CODE_LOCKED = "code locked"
+    LIMIT_REACHED = "limit reached"
+    DECLINED_BY_CA = "declined by ca"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused(CertificateFacts):
+    """
+    Raises:
+        ValueError: the reason is ``NOT_OPEN``, but not from when it will be.
+    """
+
+    message: ClassVar[str] = "refused"
+
+    reason: Refusal
+    opens_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.reason is Refusal.NOT_OPEN and self.opens_at is None:
+            raise ValueError("a renewal refused as not open says from when it will be")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeePaid(CertificateFacts):
+    """
+    A fee was paid before the renewal.
+    """
+
+    message: ClassVar[str] = "fee-paid"
+
+    amount: int
+    paid_at: datetime
+    renew_by: datetime  #: the last moment of the renewal that it pays for
+    opens_at: datetime | None = None  #: given while the renewal window is not open yet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refunded(CertificateFacts):
+    message: ClassVar[str] = "refunded"
+
+    amount: int
+    refunded_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspended(CertificateFacts):
+    message: ClassVar[str] = "suspended"
+
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed(CertificateFacts):
+    message: ClassVar[str] = "resumed"
+
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revoked(CertificateFacts):
+    message: ClassVar[str] = "revoked"
+
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expired(CertificateFacts):
+    """
+    The window has closed without a renewal: only the branch can help.
+    """
+
+    message: ClassVar[str] = "expired"
+
+    not_after: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenLocked(Facts):
+    """
+    The tries of a token's PIN are used up.
+    """
+
+    message: ClassVar[str] = "token-locked"
+
+    token_tail: str
+    at: datetime
+
+
+class Unreachable(StrEnum):
+    """
+    Why a branch is asked to call.
+    """
+
+    BOTH_FAILED = "both failed"
+    NO_CONTACT = "no contact"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BranchCall(CertificateFacts):
+    """
+    A line of the branch's call list: a customer whom no message reaches. Goes to staff, by mail.
+    """
+
+    message: ClassVar[str] = "branch-call"
+
+    branch: str
+    customer_number: str
+    masked_phone: str  #: empty where none is on file
+    not_after: datetime
+    days_left: int
+    why: Unreachable
+
+
+MESSAGES: tuple[type[Facts], ...] = (
+    Reminder,
+    NotCollected,
+    Code,
+    Receipt,
+    Renewed,
+    Refused,
+    FeePaid,
+    Refunded,
+    Suspended,
+    Resumed,
+    Revoked,
+    Expired,
+    TokenLocked,
+    BranchCall,
+)

@@ -15,7 +15,7 @@ _UNSEEN = re.compile(
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:/+|//+", re.IGNORECASE)
 _INNER_DOT = re.compile(r"[.\u3002\uff0e\uff61](?=\w)")  # the dots that IDNA takes for a dot
-_ODD = re.compile(f"{_UNSEEN.pattern}|\\s{{2}}|/|{_INNER_DOT.pattern}")
+_ODD = re.compile(rf"{_UNSEEN.pattern}|[^\S ]|  |/|{_INNER_DOT.pattern}")
 
 
 def plain(value: object) -> object:
@@ -30,7 +30,11 @@ def plain(value: object) -> object:
         return value
     if len(value) <= LONGEST and _ODD.search(value) is None:
         return value
-    return _shortened(_unlinked(_UNSEEN.sub("", " ".join(value.split()))))
+    return _shortened(_one_line(_unlinked(_UNSEEN.sub("", _one_line(value)))))
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _unlinked(text: str) -> str:

@@ -105,6 +105,8 @@ def _environment(bank: Bank) -> ImmutableSandboxedEnvironment:
 
 
 def _thousands(amount: int) -> str:
+    if amount < 0:
+        raise ValueError(f"{amount} is no amount")
     return f"{amount:,}"
 
 
