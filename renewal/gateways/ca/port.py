@@ -29,8 +29,8 @@ class Request:
     csr: bytes  #: PKCS#10, DER
     common_name: str  #: <ID>-00-<6 digits>
     profile: str  #: the name of a profile file
-    not_before: datetime
-    not_after: datetime  #: exact to the second
+    not_before: datetime  #: with time zone; a part of a second is cut off
+    not_after: datetime  #: with time zone, exact to the second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +88,38 @@ class CertificationAuthority(Protocol):
         Revoke for good. Revoking what is revoked already is no error and changes nothing.
 
         Raises:
+            GatewayUnavailableError: nothing happened; safe to ask again.
             GatewayRefusedError: no such certificate.
+            GatewayUnsureError: outcome unknown; ask ``status``, or again with the same id.
         """
         ...
 
-    def suspend(self, serial: int, *, request_id: str) -> None: ...
+    def suspend(self, serial: int, *, request_id: str) -> None:
+        """
+        Put on hold. On hold already is no error.
 
-    def resume(self, serial: int, *, request_id: str) -> None: ...
+        A ``request_id`` stands for one suspension: asking late once more, after it was lifted,
+        does not suspend again. A new suspension has a new id.
 
-    def status(self, serial: int) -> Status: ...
+        Raises:
+            GatewayRefusedError: no such certificate, or it is revoked for good.
+        """
+        ...
+
+    def resume(self, serial: int, *, request_id: str) -> None:
+        """
+        Lift the hold, once for a ``request_id``. Not on hold is no error.
+
+        Raises:
+            GatewayRefusedError: no such certificate, or it is revoked for good.
+        """
+        ...
+
+    def status(self, serial: int) -> Status:
+        """
+        Return ``UNKNOWN`` for what this CA did not issue.
+
+        Raises:
+            GatewayUnavailableError: the CA cannot be asked now.
+        """
+        ...

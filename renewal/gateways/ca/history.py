@@ -1,0 +1,48 @@
+"""Keeps what the CA did, in its book first and then in the outside ledger."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from renewal.gateways.ca import outside
+from renewal.gateways.ledger import OutsideLedger
+from renewal.store.ca_book import CaBook, Entry
+
+
+@dataclass(frozen=True)
+class History:
+    book: CaBook
+    ledger: OutsideLedger | None
+
+    def remember(
+        self, op: str, entry: Entry, at: datetime, *, request_id: str | None, reason: str | None
+    ) -> None:
+        """
+        Keep a deed in the transaction that does it.
+        """
+        line = {
+            "at": at.isoformat(timespec="microseconds"),
+            "op": op,
+            "serial": entry.serial,
+            "subject": entry.subject,
+            "spki_sha256": entry.spki_sha256,
+            "not_before": entry.not_before,
+            "not_after": entry.not_after,
+            "request_id": request_id,
+            "reason": reason,
+        }
+        self.book.keep_deed(
+            op=op,
+            serial=entry.serial,
+            request_id=request_id,
+            line=json.dumps(line, ensure_ascii=False),
+        )
+
+    def tell(self) -> None:
+        """
+        Bring the outside ledger up to date, each deed once.
+        """
+        if self.ledger is not None:
+            outside.tell(self.book, self.ledger)

@@ -1,0 +1,56 @@
+"""Tells the outside ledger each deed of the CA once."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+from renewal.gateways.ledger import OutsideLedger
+from renewal.store.ca_book import CaBook
+
+_BLOCK: Final = 65_536
+
+
+def tell(book: CaBook, ledger: OutsideLedger) -> None:
+    """
+    Append every deed that the ledger has not got yet.
+
+    A deed is in the book's own transaction; the file comes after it. Whoever was killed
+    between the line and its mark left the line as the file's last one: so the last lines
+    are compared with the deeds that are owed, while the book keeps other writers out.
+    """
+    with book.work(survives_power_cut=False):
+        owed = book.untold()
+        if not owed:
+            return
+        lines = [json.loads(deed.line) for deed in owed]
+        path = ledger._path  # noqa: SLF001 -- the ledger is written by others and read by nobody else
+        for line in lines[_already_told(lines, path) :]:
+            ledger.append(at=str(line.pop("at")), **line)
+        book.mark_told(owed[-1].position)
+
+
+def _already_told(owed: list[dict[str, object]], path: Path) -> int:
+    """
+    Return how many of the deeds, from the first, are the last lines of the file.
+    """
+    told = _last_lines(path, 1)
+    ends = [place for place, deed in enumerate(owed, 1) if [deed] == told]
+    for count in reversed(ends):
+        if _last_lines(path, count) == owed[:count]:
+            return count
+    return 0
+
+
+def _last_lines(path: Path, count: int) -> list[dict[str, object]]:
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        tail = b""
+        while end and tail.count(b"\n") <= count:
+            start = max(0, end - _BLOCK)
+            file.seek(start)
+            tail = file.read(end - start) + tail
+            end = start
+    return [json.loads(line) for line in tail.splitlines()[-count:]]
