@@ -136,6 +136,25 @@ class ReminderDue(Event, frozen=True, kw_only=True, tag="reminder-due.v1"):
         return f"reminder-due.v1:{self.certificate}:{self.planned.isoformat()}"
 
 
+class NotCollectedDue(Event, frozen=True, kw_only=True, tag="not-collected-due.v1"):
+    """
+    A new certificate was issued, and its customer has not collected it for so many days.
+    """
+
+    topic: ClassVar[Topic] = Topic.REMINDERS
+    renewal: str
+    customer: int
+    step: int
+
+    @property
+    def key(self) -> str:
+        return str(self.customer)
+
+    @property
+    def identity(self) -> str:
+        return f"not-collected-due.v1:{self.renewal}:{self.step}"
+
+
 class MessageFailed(Event, frozen=True, kw_only=True, tag="message-failed.v1"):
     """
     A message did not reach its customer, or nothing was heard of it for too long.

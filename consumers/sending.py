@@ -1,0 +1,192 @@
+"""Hands messages over to the carriers, and keeps the row that says how far each one is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from renewal.errors import GatewayRefusedError
+from renewal.gateways.mail.port import Mail, MailGateway
+from renewal.gateways.sms.errors import follows
+from renewal.gateways.sms.port import Lane, Sms, SmsGateway
+from renewal.rules.suppression import Contact
+from renewal.store.rows import Customer, Message
+from schema.policy import Channel
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from renewal.store.work import Work
+
+
+@dataclass(frozen=True)
+class Carriers:
+    sms: SmsGateway
+    mail: MailGateway
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outgoing:
+    """
+    One message, ready to be handed over.
+    """
+
+    message: str
+    channel: Channel
+    to: str
+    body: str
+    subject: str = ""
+    html: str | None = None
+    locale: str = "zh-TW"
+    lane: Lane = Lane.REMINDERS
+    valid_for: timedelta | None = None
+    since: datetime  #: it was not handed over before then
+    ask: bool  #: an earlier attempt's end is not known: look before sending
+
+
+@dataclass(frozen=True)
+class Handed:
+    """
+    The carrier has it.
+    """
+
+    carrier_id: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """
+    The carrier will never take it; its error number.
+    """
+
+    code: str
+
+
+def hand_over(carriers: Carriers, out: Outgoing) -> Handed | Failed:
+    """
+    Hand one message over, once: if that may have been done before, look first.
+
+    Raises:
+        GatewayUnavailableError, GatewayUnsureError
+    """
+    try:
+        if out.channel is Channel.SMS:
+            return Handed(_sms(carriers.sms, out))
+        return Handed(_mail(carriers.mail, out))
+    except GatewayRefusedError as error:
+        return Failed(error.code or "refused")
+
+
+def _sms(gateway: SmsGateway, out: Outgoing) -> str:
+    sms = Sms(id=out.message, to=out.to, body=out.body, lane=out.lane, valid_for=out.valid_for)
+    found = gateway.find(sms, since=out.since) if out.ask else None
+    return found or gateway.send(sms)
+
+
+def _mail(gateway: MailGateway, out: Outgoing) -> str:
+    mail = Mail(
+        id=out.message,
+        to=out.to,
+        subject=out.subject,
+        text=out.body,
+        html=out.html,
+        locale=out.locale,
+        unsubscribable=out.lane is Lane.REMINDERS,
+    )
+    found = gateway.find(mail, since=out.since) if out.ask else None
+    return found or gateway.send(mail)
+
+
+def claim(
+    work: Work,
+    out: Outgoing,
+    *,
+    kind: str,
+    customer: int,
+    renewal: str | None = None,
+    instead_of: str | None = None,
+) -> None:
+    """
+    Put on record that this message is about to be handed over.
+    """
+    if work.messages.find(out.message) is not None:
+        return
+    work.messages.put(
+        Message(
+            id=out.message,
+            kind=kind,
+            customer=customer,
+            channel=out.channel.value,
+            state="claimed",
+            owed_at=work.at,
+            claimed_at=work.at,
+            handed_at=None,
+            ended_at=None,
+            carrier_id=None,
+            code="",
+            text_hash=work.vault.hash(out.body, "messages.text"),
+            instead_of=instead_of,
+            renewal=renewal,
+            version=1,
+        )
+    )
+
+
+def handed(work: Work, message: str, answer: Handed | Failed) -> None:
+    """
+    Put on record what the carrier said, and what follows for the customer's address.
+    """
+    row = work.messages.get(message)
+    if row.state != "claimed":
+        return
+    if isinstance(answer, Handed):
+        work.messages.change(
+            row, state="handed over", handed_at=work.at, carrier_id=answer.carrier_id
+        )
+        return
+    work.messages.change(row, state="undelivered", ended_at=work.at, code=answer.code)
+    mark_contact(work, row.customer, Channel(row.channel), answer.code)
+
+
+def withdrawn(work: Work, message: str, why: str) -> None:
+    """
+    Put on record that a message was not sent after all.
+    """
+    row = work.messages.get(message)
+    if row.state == "claimed":
+        work.messages.change(row, state="suppressed", ended_at=work.at, code=why[:16])
+
+
+def mark_contact(work: Work, customer: int, channel: Channel, code: str) -> None:
+    """
+    An address that a carrier calls bad or blocked is not used any more.
+    """
+    row = work.customers.find(customer)
+    if row is None:
+        return
+    if channel is Channel.MAIL:
+        work.customers.change(row, mail_bad=code)
+        return
+    what = follows(code)
+    if what.bad_contact or what.suppress:
+        work.customers.change(row, mobile_bad=code)
+
+
+def contact(customer: Customer, channel: Channel) -> Contact:
+    sealed, bad = (
+        (customer.mobile_sealed, customer.mobile_bad)
+        if channel is Channel.SMS
+        else (customer.mail_sealed, customer.mail_bad)
+    )
+    if sealed is None:
+        return Contact.NONE
+    return Contact.BAD if bad else Contact.GOOD
+
+
+def address(work: Work, customer: Customer, channel: Channel) -> str:
+    """
+    The customer's address in clear; only here, and only to be handed over.
+    """
+    if channel is Channel.SMS:
+        return work.vault.open_text(customer.mobile_sealed or b"", "customers.mobile")
+    return work.vault.open_text(customer.mail_sealed or b"", "customers.mail")

@@ -1,0 +1,108 @@
+"""Questions about renewals, their payments and what was decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from renewal.store.shelf import pages
+from schema.tables.books import payments
+from schema.tables.renewals import OPEN, decisions
+from schema.tables.renewals import renewals as t
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
+
+    from renewal.store.rows import Payment, Renewal
+    from renewal.store.work import Work
+
+
+def open_in_slot(work: Work, slot: str) -> Renewal | None:
+    """
+    The renewal that is under way there, if any.
+    """
+    work.flush()
+    found = work.renewals.read(sa.select(t).where(t.c.slot == slot, t.c.state.in_(OPEN)))
+    return found[0] if found else None
+
+
+def of_certificate(work: Work, certificate: int) -> Sequence[Renewal]:
+    work.flush()
+    return work.renewals.read(
+        sa.select(t).where(t.c.certificate == certificate).order_by(t.c.id)
+    )
+
+
+def under_way(work: Work, certificates: Collection[int]) -> set[int]:
+    """
+    Which of these certificates are being renewed right now.
+    """
+    found: set[int] = set()
+    for page in pages(certificates):
+        query = sa.select(t.c.certificate).where(t.c.certificate.in_(page), t.c.state.in_(OPEN))
+        found.update(work.connection.scalars(query))
+    return found
+
+
+def paid_for(work: Work, certificates: Collection[int]) -> set[int]:
+    """
+    For which of these certificates a renewal is paid, or the payment is being asked for.
+    """
+    found: set[int] = set()
+    for page in pages(certificates):
+        query = sa.select(payments.c.certificate).where(
+            payments.c.certificate.in_(page), payments.c.state.in_(("asked", "paid", "reserved"))
+        )
+        found.update(work.connection.scalars(query))
+    return found
+
+
+def payment_of(work: Work, certificate: int, *states: str) -> Payment | None:
+    """
+    The certificate's payment in one of these states.
+    """
+    work.flush()
+    query = sa.select(payments).where(
+        payments.c.certificate == certificate, payments.c.state.in_(states)
+    )
+    found = work.payments.read(query.order_by(payments.c.id))
+    return found[0] if found else None
+
+
+def payments_of(work: Work, certificate: int) -> int:
+    """
+    How often a payment was asked for.
+    """
+    return work.connection.scalar(
+        sa.select(sa.func.count()).where(payments.c.certificate == certificate)
+    ) or 0
+
+
+def waiting_since(
+    work: Work, states: Collection[str], moved_before: datetime, after: str, at_most: int
+) -> Sequence[Renewal]:
+    """
+    Renewals that have stood in one of these states since before then, a page after ``after``.
+    """
+    query = (
+        sa.select(t)
+        .where(t.c.state.in_(states), t.c.moved_at < moved_before, t.c.id > after)
+        .order_by(t.c.id)
+        .limit(at_most)
+    )
+    return work.renewals.read(query)
+
+
+def listed(work: Work, *, state: str | None, after: str, at_most: int) -> Sequence[Renewal]:
+    query = sa.select(t).where(t.c.id > after).order_by(t.c.id).limit(at_most)
+    return work.renewals.read(query if state is None else query.where(t.c.state == state))
+
+
+def story_of(work: Work, certificate: int) -> Sequence[Mapping[str, Any]]:
+    """
+    Everything that was decided about a certificate, in the order of time.
+    """
+    query = sa.select(decisions).where(decisions.c.certificate == certificate)
+    return [dict(row) for row in work.connection.execute(query.order_by(decisions.c.id)).mappings()]

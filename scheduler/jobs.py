@@ -1,0 +1,179 @@
+"""The jobs, each from stored state: how often or how late it runs changes nothing but the hour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from producers import certificates as producer
+from producers import renewals as renewal_producer
+from renewal import cycle
+from renewal.rules import ladder
+from renewal.rules.taipei import whole_second
+from renewal.store import certificates as queries
+from renewal.store import renewals as renewal_queries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from renewal.cycle import Policies
+    from renewal.store.certificates import Due
+    from renewal.store.engine import Store
+    from renewal.store.work import Work
+    from schema.policy import Policy
+
+PAGE = 500
+AT_MOST = 50_000
+_EVER = datetime(1, 1, 2, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """
+    What one run has done. ``full``: there was more, and the next run gets to it.
+    """
+
+    announced: int = 0
+    full: bool = False
+
+
+def scan(
+    store: Store, policies: Policies, *, at_most: int = AT_MOST, page: int = PAGE
+) -> Scan:
+    """
+    Announce each certificate once, when it enters its renewal window.
+
+    The event and the mark are one transaction, a page each; every certificate looked at
+    is announced for good, so that a full run is followed by one that gets further.
+    """
+    announced = 0
+    for policy in policies.by_product.values():
+        for found, work in _pages(store, policy, _entered, at_most - announced, page):
+            work.certificates.load(due.id for due in found)
+            for due in found:
+                producer.renewal_due(work, work.certificates.get(due.id))
+            announced += len(found)
+    return Scan(announced=announced, full=announced >= at_most)
+
+
+def would_announce(
+    store: Store, policies: Policies, *, at_most: int = AT_MOST
+) -> Iterator[tuple[Policy, Due]]:
+    """
+    What ``scan`` would announce now, without announcing it.
+    """
+    for policy in policies.by_product.values():
+        after: Due | None = None
+        while True:
+            with store.look() as look:
+                found = _entered(look, policy, after, min(PAGE, at_most))
+            yield from ((policy, due) for due in found)
+            at_most -= len(found)
+            if len(found) < PAGE or at_most <= 0:
+                break
+            after = found[-1]
+
+
+def leave(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: int = PAGE) -> Scan:
+    """
+    Say once of each certificate that its window has closed without a renewal.
+
+    One that is being renewed stays: the decision to renew it was made in time.
+    """
+    left = 0
+    for policy in policies.by_product.values():
+        for found, work in _pages(store, policy, _left, at_most - left, page):
+            busy = renewal_queries.under_way(work, [due.id for due in found])
+            gone = [due.id for due in found if due.id not in busy]
+            work.certificates.load(gone)
+            for certificate in gone:
+                producer.window_left(work, work.certificates.get(certificate))
+            left += len(gone)
+    return Scan(announced=left, full=left >= at_most)
+
+
+def _entered(work: Work, policy: Policy, after: Due | None, at_most: int) -> list[Due]:
+    now = whole_second(work.at)
+    return queries.not_yet_announced(
+        work,
+        policy.product,
+        since=now - timedelta(days=policy.window.after_days),
+        until=now + timedelta(days=policy.window.before_days),
+        after=after,
+        at_most=at_most,
+    )
+
+
+def _left(work: Work, policy: Policy, after: Due | None, at_most: int) -> list[Due]:
+    closed = whole_second(work.at) - timedelta(days=policy.window.after_days, microseconds=1)
+    return queries.left_unrenewed(
+        work, policy.product, since=_EVER, until=closed, after=after, at_most=at_most
+    )
+
+
+def _pages(
+    store: Store,
+    policy: Policy,
+    ask: Callable[[Work, Policy, Due | None, int], list[Due]],
+    at_most: int,
+    page: int,
+) -> Iterator[tuple[list[Due], Work]]:
+    """
+    One transaction for each page, until a page is not full or ``at_most`` is reached.
+    """
+    after: Due | None = None
+    while at_most > 0:
+        with store.work() as work:
+            found = ask(work, policy, after, min(page, at_most))
+            if found:
+                yield found, work
+        if len(found) < page:
+            return
+        after, at_most = found[-1], at_most - len(found)
+
+
+def remind(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: int = PAGE) -> Scan:
+    """
+    Say of each certificate whose next threshold has passed that a reminder may be owed.
+    """
+    said = 0
+    while said < at_most:
+        with store.work() as work:
+            found = queries.to_remind(work, min(page, at_most - said))
+            work.certificates.load(found)
+            for certificate in map(work.certificates.get, found):
+                producer.reminder_due(work, certificate, policies.of(certificate.product))
+        said += len(found)
+        if len(found) < page:
+            return Scan(announced=said)
+    return Scan(announced=said, full=True)
+
+
+def tend(store: Store, policies: Policies, *, page: int = PAGE) -> Scan:
+    """
+    Give up what its customers have left lying, and remind those who have not collected yet.
+
+    Given up is only what waits for the customer: while the bank's or the CA's answer is
+    not known, a renewal stays as it is.
+    """
+    acted, after = 0, ""
+    while True:
+        with store.work() as work:
+            found = renewal_queries.waiting_since(
+                work, cycle.WAITS_FOR_CUSTOMER, work.at - timedelta(hours=1), after, page
+            )
+            for renewal in found:
+                policy = policies.of(renewal.product)
+                if work.at - renewal.moved_at >= timedelta(days=policy.abandon_after_days):
+                    renewal_producer.given_up(work, renewal, policies)
+                    acted += 1
+                elif renewal.state != "requested":
+                    told = renewal.collected_told
+                    step = ladder.collect_owed(work.at, renewal.moved_at, policy, told)
+                    if step is not None:
+                        renewal_producer.not_collected(work, renewal, step)
+                        acted += 1
+        if len(found) < page:
+            return Scan(announced=acted)
+        after = found[-1].id
