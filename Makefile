@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --require-hashes --no-deps --no-build-isolation
 PYTEST := $(BIN)/python -m pytest
+CHECKS := "ruff check ." "ruff format --check ." mypy $(if $(wildcard bench/*.py),"mypy bench") "lint-imports --no-logo"
 LOCKS := build run station production test bench lock
 
 .DEFAULT_GOAL := help
@@ -29,10 +30,7 @@ test-quick: $(VENV)/.ready-to-test ## run the tests that take less than ten seco
 check: lint test ## everything a commit must pass: lint, then test
 
 lint: $(VENV)/.ready-to-test ## ruff, formatting, mypy and who may import whom
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	@failed=0; for check in $(CHECKS); do echo "$(BIN)/$$check"; $(BIN)/$$check || failed=1; done; exit $$failed
 
 format: $(VENV)/.ready-to-test ## let ruff lay out the code and mend what it can
 	$(BIN)/ruff check --fix .

@@ -44,6 +44,21 @@ def test_every_target_of_the_makefile_has_a_line_of_help() -> None:
     assert set(phony) == explained
 
 
+def test_the_documents_name_only_targets_that_there_are() -> None:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    documents = [path for path in tracked() if path.suffix == ".md"]
+
+    targets = set(re.findall(r"^([a-z][a-z-]*):", text, flags=re.MULTILINE))
+    named = {
+        (place(path), target)
+        for path in documents
+        for target in re.findall(r"`make ([a-z-]+)", path.read_text(encoding="utf-8"))
+    }
+
+    assert ("docs/style.md", "check") in named
+    assert {(where, target) for where, target in named if target not in targets} == set()
+
+
 def opening(source: str) -> str:
     """The first paragraph of a module's docstring, on one line."""
     text = ast.get_docstring(ast.parse(source)) or ""
