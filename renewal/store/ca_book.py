@@ -136,7 +136,13 @@ class CaBook:
         )
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        self._db.executescript(_TABLES)
+        self._make_tables()
+
+    def _make_tables(self) -> None:
+        # In one transaction, so that two processes that open a new book do not meet halfway.
+        with self.work():
+            for statement in _TABLES.split(";"):
+                self._db.execute(statement)
 
     def close(self) -> None:
         with self._lock:
