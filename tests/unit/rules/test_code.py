@@ -53,9 +53,16 @@ def test_a_draw_that_would_favour_low_numbers_is_thrown_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     draws = iter([b"\xff" * 32, (20_000 + 42).to_bytes(8) + bytes(24)])
-    monkeypatch.setattr("renewal.rules.code.hmac.digest", lambda *_: next(draws))
+    drawn_from = []
+
+    def draw(_key: bytes, message: bytes, _method: object) -> bytes:
+        drawn_from.append(message)
+        return next(draws)
+
+    monkeypatch.setattr("renewal.rules.code.hmac.digest", draw)
 
     assert digits(KEY, "challenge", 1, 4) == "0042"
+    assert len(set(drawn_from)) == 2
 
 
 def test_the_stored_fingerprint_knows_its_code_and_challenge_only() -> None:

@@ -168,7 +168,22 @@ def test_a_step_inside_the_window_passes_at_midnight_in_taipei() -> None:
     assert owed(midnight - TICK, END, BROWSER, 14) is None
     assert owed(midnight, END, BROWSER, 14) == 7
     assert next_moment(midnight - TICK, END, BROWSER, 14) == midnight
+    assert next_moment(midnight, END, BROWSER, 14) == taipei("2026-10-26T00:00:00")
     assert next_moment(midnight, END, BROWSER, 7) == taipei("2026-10-26T00:00:00")
+
+
+def test_a_clock_that_goes_back_repeats_nothing() -> None:
+    back = taipei("2026-10-22T00:00:00")
+
+    assert owed(back, END, BROWSER, 1) is None
+    assert next_moment(back, END, BROWSER, 1) == taipei("2026-10-29T00:00:00")
+
+
+def test_a_step_that_passes_in_the_last_second_of_the_window_is_told() -> None:
+    not_after = taipei("2026-10-29T00:00:00")
+
+    assert owed(not_after, not_after, CORPORATE, 1) == 0
+    assert owed(not_after + DAY, not_after, CORPORATE, 1) is None
 
 
 @pytest.mark.shows("A02")
@@ -214,7 +229,8 @@ def test_what_is_issued_and_not_collected_is_reminded_of_by_full_days() -> None:
     assert collect_owed(issued + DAY, issued, BROWSER, None) == 1
     assert collect_owed(issued + 2 * DAY, issued, BROWSER, 1) is None
     assert next_collect_moment(issued + 2 * DAY, issued, BROWSER, 1) == issued + 3 * DAY
-    assert next_collect_moment(issued + 7 * DAY, issued, BROWSER, 7) is None
+    assert next_collect_moment(issued, issued, BROWSER, 3) == issued + 7 * DAY
+    assert next_collect_moment(issued + 7 * DAY, issued, BROWSER, 3) is None
 
 
 def test_after_a_downtime_one_reminder_to_collect_until_the_renewal_is_given_up() -> None:
