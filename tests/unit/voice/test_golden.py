@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, TypedDict
 import pytest
 
 from templates import facts
+from templates.length import segments
+from templates.voice import LOCALES
+from tests.unit.voice.extremes import about_one_certificate
 
 if TYPE_CHECKING:
     from templates.voice import Voice
@@ -117,8 +120,8 @@ def code(action: facts.Action = facts.Action.RENEW) -> facts.Code:
             facts.NotCollected(**CERTIFICATE, issued_at=START, collect_by=END),
             "zh-TW",
             (
-                "【續期銀行】您的新憑證（末碼029dc2d0）已於2026/11/23核發，尚未下載，"
-                "請最遲於2026/12/23至憑證中心＞憑證查詢及申請完成下載。"
+                "【續期銀行】您的新憑證（末碼029dc2d0）已於2026/11/23核發，"
+                "請最遲於2026/12/23至憑證中心＞憑證查詢及申請下載。"
             ),
         ),
         (
@@ -127,19 +130,20 @@ def code(action: facts.Action = facts.Action.RENEW) -> facts.Code:
             ),
             "zh-TW",
             (
-                "【續期銀行】已收取憑證更新費用新臺幣1,200元，新憑證（末碼029dc2d0）"
-                "有效期限至2027/11/23。如有疑問請洽02-2345-6789。"
+                "【續期銀行】已收訖憑證更新費新臺幣1,200元，新憑證（末碼029dc2d0）"
+                "效期至2027/11/23。洽詢電話02-2345-6789。"
             ),
         ),
         (
             facts.TokenLocked(token_tail="029dc2d0", at=START),  # noqa: S106 - a serial
             "zh-TW",
             (
-                "【續期銀行】您的憑證載具（末碼029dc2d0）因密碼錯誤次數達上限，已遭鎖定，"
-                "請攜帶載具至營業單位辦理。如非您本人操作，請立即洽02-2345-6789。"
+                "【續期銀行】您的憑證載具（末碼029dc2d0）密碼錯誤達上限已鎖定，"
+                "請攜載具洽營業單位辦理。如非本人操作，請速洽02-2345-6789。"
             ),
         ),
     ],
+    ids=lambda part: getattr(part, "message", part if part in LOCALES else "reads"),
 )
 def test_a_text_message_reads(voice: Voice, said: facts.Facts, locale: str, text: str) -> None:
     assert voice.sms(said, locale) == text
@@ -303,3 +307,20 @@ def test_the_list_begins_with_the_certificate_that_ends_first(voice: Voice) -> N
     text = voice.mail(reminder, "en").text
     assert text.index("A | 1 | 2026/12/23") < text.index("B | 2 | 2027/11/23")
     assert "2026/12/23" in voice.sms(reminder, "en")
+
+
+def test_with_the_sample_bank_a_message_about_one_certificate_is_one_segment(voice: Voice) -> None:
+    usual = [
+        said
+        for said in about_one_certificate("王小明", END)
+        if not isinstance(said, facts.BranchCall) and getattr(said, "amount", 0) < 10**6
+    ]
+
+    dear = {
+        voice.sms(said, locale)
+        for said in usual
+        for locale in LOCALES
+        if segments(voice.sms(said, locale)) > 1
+    }
+
+    assert dear == set()

@@ -40,6 +40,7 @@ GSM7 = st.text(alphabet=BASIC + EXTENDED)
         ("a" * 70 + "續", 2),
         ("a" * 159 + "`", 3),  # the backtick is not in the alphabet: all becomes UCS-2
     ],
+    ids=lambda part: part if isinstance(part, int) else f"{len(part)} signs",
 )
 def test_segments_are_what_the_standard_says(text: str, count: int) -> None:
     assert segments(text) == count

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
+from jinja2 import UndefinedError
 
 from templates import facts
 from templates.bank import LONGEST, Bank
@@ -20,6 +21,10 @@ class Unwritten(facts.Facts):
     message = "unwritten"
 
 
+class Hollow(facts.Facts):
+    message = "expired"
+
+
 @pytest.mark.parametrize("locale", ["fr", "zh-tw", "", "../../etc"])
 def test_another_language_is_refused_by_name(voice: Voice, locale: str) -> None:
     with pytest.raises(UnknownLocaleError, match=r"only in zh-TW, en$"):
@@ -29,6 +34,11 @@ def test_another_language_is_refused_by_name(voice: Voice, locale: str) -> None:
 def test_a_message_that_nobody_wrote_is_refused_by_name(voice: Voice) -> None:
     with pytest.raises(UnknownMessageError, match=r"templates/unwritten/subject\.en\.txt is not"):
         voice.mail(Unwritten(), "en")
+
+
+def test_a_missing_fact_is_refused_and_not_left_blank(voice: Voice) -> None:
+    with pytest.raises(UndefinedError, match=r"'not_after'|'serial_tail'"):
+        voice.sms(Hollow(), "en")
 
 
 @pytest.mark.parametrize("code", ["", "123", "12345678901", "12a4", "１２３４", " 1234", "1234\n"])
