@@ -17,6 +17,7 @@ from consumers.sending import (
     contact,
     hand_over,
     handed,
+    handed_before,
     withdrawn,
 )
 from renewal.gateways.sms.port import Lane
@@ -358,7 +359,7 @@ class Reminders:
                 if certificate.state == "active" and certificate.id not in busy
             ]
         if not wanted:
-            return Withdrawn("renewed meanwhile")
+            return handed_before(self.carriers, order.out) or Withdrawn("renewed meanwhile")
         return hand_over(self.carriers, order.out)
 
     def conclude(self, order: Order, answer: Handed | Failed | Withdrawn, work: Work) -> Outcome:

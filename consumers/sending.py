@@ -69,22 +69,36 @@ def hand_over(carriers: Carriers, out: Outgoing) -> Handed | Failed:
     Raises:
         GatewayUnavailableError, GatewayUnsureError
     """
+    before = handed_before(carriers, out)
+    if before is not None:
+        return before
     try:
         if out.channel is Channel.SMS:
-            return Handed(_sms(carriers.sms, out))
-        return Handed(_mail(carriers.mail, out))
+            return Handed(carriers.sms.send(_as_sms(out)))
+        return Handed(carriers.mail.send(_as_mail(out)))
     except GatewayRefusedError as error:
         return Failed(error.code or "refused")
 
 
-def _sms(gateway: SmsGateway, out: Outgoing) -> str:
-    sms = Sms(id=out.message, to=out.to, body=out.body, lane=out.lane, valid_for=out.valid_for)
-    found = gateway.find(sms, since=out.since) if out.ask else None
-    return found or gateway.send(sms)
+def handed_before(carriers: Carriers, out: Outgoing) -> Handed | None:
+    """
+    Say whether an earlier attempt did hand it over.
+    """
+    if not out.ask:
+        return None
+    if out.channel is Channel.SMS:
+        found = carriers.sms.find(_as_sms(out), since=out.since)
+    else:
+        found = carriers.mail.find(_as_mail(out), since=out.since)
+    return Handed(found) if found else None
 
 
-def _mail(gateway: MailGateway, out: Outgoing) -> str:
-    mail = Mail(
+def _as_sms(out: Outgoing) -> Sms:
+    return Sms(id=out.message, to=out.to, body=out.body, lane=out.lane, valid_for=out.valid_for)
+
+
+def _as_mail(out: Outgoing) -> Mail:
+    return Mail(
         id=out.message,
         to=out.to,
         subject=out.subject,
@@ -93,8 +107,6 @@ def _mail(gateway: MailGateway, out: Outgoing) -> str:
         locale=out.locale,
         unsubscribable=out.lane is Lane.REMINDERS,
     )
-    found = gateway.find(mail, since=out.since) if out.ask else None
-    return found or gateway.send(mail)
 
 
 def claim(

@@ -1,0 +1,286 @@
+"""Holds, captures, voids, debits and refunds fees, each once, in the books and at the bank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from renewal import cycle
+from renewal.errors import GatewayRefusedError, GatewayUnsureError
+from renewal.gateways.bank.port import Booking, CoreBanking, Found, Op
+from renewal.outcome import Done, IfInterrupted, Outcome, Reject
+from renewal.store import fee_books
+from renewal.store import renewals as queries
+from schema.events import (
+    CertificateActivated,
+    Event,
+    FeePaid,
+    FeeRefunded,
+    FeeSecured,
+    FeeSettled,
+    PaymentRefused,
+    PaymentRequested,
+    RefundRequested,
+    RenewalAbandoned,
+    RenewalConfirmed,
+    RenewalRefused,
+    Topic,
+)
+from schema.policy import FeeHow
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from renewal.cycle import Policies
+    from renewal.store.rows import Payment, Renewal
+    from renewal.store.work import Work
+
+REFUSED = "fee declined"
+
+
+@dataclass(frozen=True)
+class Order:
+    booking: Booking
+    ask: bool
+
+
+@dataclass(frozen=True)
+class Booked:
+    """
+    The bank has answered; ``refused`` says why not, or nothing.
+    """
+
+    refused: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Billing:
+    group: ClassVar[str] = "billing"
+    topics: ClassVar[tuple[str, ...]] = (Topic.RENEWALS.value, Topic.PAYMENTS.value)
+    kinds: ClassVar[tuple[type[Event], ...]] = (
+        RenewalConfirmed,
+        CertificateActivated,
+        RenewalRefused,
+        RenewalAbandoned,
+        PaymentRequested,
+        RefundRequested,
+    )
+    if_interrupted: ClassVar[IfInterrupted] = IfInterrupted.ASK
+
+    bank: CoreBanking
+    policies: Policies
+
+    def preload(self, events: Sequence[Event], work: Work) -> None:
+        keys = [event.renewal for event in events if hasattr(event, "renewal")]
+        work.renewals.load(keys)
+        known = [renewal for renewal in map(work.renewals.find, keys) if renewal]
+        work.enrolments.load((renewal.customer, renewal.product) for renewal in known)
+        work.certificates.load(renewal.certificate for renewal in known)
+        work.payments.load(event.payment for event in events if hasattr(event, "payment"))
+        if any(renewal.fee_state != "none" for renewal in known):
+            fee_books.preload(work, holds=[_hold(renewal) for renewal in known])
+
+    # --- prepare --------------------------------------------------------------------------------
+
+    def prepare(self, event: Event, work: Work, *, again: bool) -> Order | Outcome:
+        if isinstance(event, PaymentRequested | RefundRequested):
+            return self._payment(event, work.payments.get(event.payment), work, ask=again)
+        if not isinstance(
+            event, RenewalConfirmed | CertificateActivated | RenewalRefused | RenewalAbandoned
+        ):
+            return Reject(f"{type(event).__name__} is not for billing")
+        renewal = work.renewals.get(event.renewal)
+        if isinstance(event, RenewalConfirmed):
+            return self._secure(renewal, work, ask=again)
+        if isinstance(event, CertificateActivated):
+            return self._earn(renewal, work, ask=again)
+        return self._give_back(renewal, work, ask=again)
+
+    def _secure(self, renewal: Renewal, work: Work, *, ask: bool) -> Order | Outcome:
+        if renewal.state != "confirmed":
+            return Done()
+        how = self.policies.of(renewal.product).fee.how
+        if how is FeeHow.HOLD:
+            return self._hold(renewal, work, ask=ask)
+        state = "none" if how is FeeHow.NONE else "prepaid"
+        work.renewals.change(renewal, state="fee held", fee_state=state, moved_at=work.at)
+        if how is FeeHow.PREPAID:
+            work.decide(renewal.certificate, "fee", "entitlement used", renewal=renewal.id)
+        return Done(emit=(FeeSecured(renewal=renewal.id, how=how.value),))
+
+    def _hold(self, renewal: Renewal, work: Work, *, ask: bool) -> Order | Outcome:
+        account = self._account(renewal, work)
+        if account is None:
+            return self._declined(renewal, "no account is on file", work)
+        if renewal.fee_state != "holding":
+            renewal = work.renewals.change(renewal, fee_state="holding")
+            work.decide(
+                renewal.certificate, "fee", "holding", f"NT${renewal.fee_amount}",
+                renewal=renewal.id,
+            )  # fmt: skip
+        return Order(
+            Booking(
+                id=_hold(renewal),
+                op=Op.HOLD,
+                account=account,
+                amount=renewal.fee_amount,
+                ref=renewal.id,
+            ),
+            ask,
+        )
+
+    def _earn(self, renewal: Renewal, work: Work, *, ask: bool) -> Order | Outcome:
+        """
+        The certificate is delivered: the fee is taken, or the entitlement consumed.
+        """
+        if renewal.fee_state == "held":
+            return self._ends_hold(renewal, Op.CAPTURE, work, ask=ask)
+        if renewal.fee_state == "prepaid":
+            payment = queries.payment_of(work, renewal.certificate, "reserved")
+            if payment is None or payment.renewal != renewal.id:
+                return Reject("the entitlement that this renewal used is not on record")
+            fee_books.entitlement_consumed(work, renewal.id, payment=payment.id)
+            work.payments.change(payment, state="consumed")
+            work.renewals.change(renewal, fee_state="consumed")
+            work.decide(renewal.certificate, "fee", "consumed", renewal=renewal.id)
+            return Done(emit=(FeeSettled(renewal=renewal.id, how="consumed"),))
+        if renewal.fee_state == "none":
+            return Done(emit=(FeeSettled(renewal=renewal.id, how="none"),))
+        return Done()
+
+    def _give_back(self, renewal: Renewal, work: Work, *, ask: bool) -> Order | Outcome:
+        if renewal.fee_state == "held":
+            return self._ends_hold(renewal, Op.VOID, work, ask=ask)
+        return Done()
+
+    def _ends_hold(self, renewal: Renewal, op: Op, work: Work, *, ask: bool) -> Order | Outcome:
+        account = self._account(renewal, work)
+        if account is None:
+            return Reject("the account of the hold is no longer on file")
+        hold = _hold(renewal)
+        return Order(
+            Booking(
+                id=f"{renewal.id}/{op.value}",
+                op=op,
+                account=account,
+                amount=renewal.fee_amount,
+                ref=renewal.id,
+                of=hold,
+            ),
+            ask,
+        )
+
+    def _payment(
+        self, event: PaymentRequested | RefundRequested, payment: Payment, work: Work, *, ask: bool
+    ) -> Order | Outcome:
+        refund = isinstance(event, RefundRequested)
+        if payment.state != ("to refund" if refund else "asked"):
+            return Done()
+        certificate = work.certificates.get(payment.certificate)
+        account = self._account_of(payment.customer, certificate.product, work)
+        if account is None:
+            return Reject("no account is on file")
+        debit = f"{payment.id}/debit"
+        return Order(
+            Booking(
+                id=f"{payment.id}/refund" if refund else debit,
+                op=Op.REFUND if refund else Op.DEBIT,
+                account=account,
+                amount=payment.amount,
+                ref=payment.id,
+                of=debit if refund else None,
+            ),
+            ask,
+        )
+
+    def _account(self, renewal: Renewal, work: Work) -> str | None:
+        return self._account_of(renewal.customer, renewal.product, work)
+
+    def _account_of(self, customer: int, product: str, work: Work) -> str | None:
+        enrolment = work.enrolments.find((customer, product))
+        if enrolment is None or enrolment.account_sealed is None:
+            return None
+        return work.vault.open_text(enrolment.account_sealed, "enrolments.account")
+
+    # --- carry out ------------------------------------------------------------------------------
+
+    def carry_out(self, order: Order) -> Booked:
+        """
+        Ask first where an earlier answer was lost; a booking's id makes the bank do it once.
+        """
+        if order.ask:
+            found = self.bank.inquire(order.booking.id)
+            if found is Found.DONE:
+                return Booked()
+            if found is Found.REFUSED:
+                return Booked(refused="the bank has declined it")
+        try:
+            self.bank.book(order.booking)
+        except GatewayRefusedError as error:
+            return Booked(refused=str(error))
+        except GatewayUnsureError:
+            return self._found_out(order.booking)
+        return Booked()
+
+    def _found_out(self, booking: Booking) -> Booked:
+        found = self.bank.inquire(booking.id)
+        if found is Found.UNKNOWN:
+            raise GatewayUnsureError("the bank does not know the booking yet")
+        return Booked(refused="the bank has declined it" if found is Found.REFUSED else "")
+
+    # --- conclude -------------------------------------------------------------------------------
+
+    def conclude(self, order: Order, answer: Booked, work: Work) -> Outcome:
+        booking = order.booking
+        if booking.op in {Op.DEBIT, Op.REFUND}:
+            return self._payment_booked(booking, answer, work)
+        renewal = work.renewals.get(booking.ref)
+        if booking.op is Op.HOLD:
+            return self._held(renewal, booking, answer, work)
+        if answer.refused:
+            return Reject(f"the bank refused to {booking.op.value} a hold: {answer.refused}")
+        hold = booking.of or ""
+        if booking.op is Op.CAPTURE:
+            fee_books.fee_captured(work, renewal.id, hold=hold)
+            state = "captured"
+        else:
+            fee_books.fee_voided(work, renewal.id, hold=hold)
+            state = "voided"
+        work.renewals.change(renewal, fee_state=state)
+        work.decide(renewal.certificate, "fee", state, renewal=renewal.id)
+        return Done(emit=(FeeSettled(renewal=renewal.id, how=state),))
+
+    def _held(self, renewal: Renewal, booking: Booking, answer: Booked, work: Work) -> Outcome:
+        if answer.refused:
+            return self._declined(renewal, answer.refused, work)
+        fee_books.fee_held(work, renewal.id, booking.amount, booking.id)
+        work.renewals.change(renewal, state="fee held", fee_state="held", moved_at=work.at)
+        work.decide(renewal.certificate, "fee", "held", renewal=renewal.id)
+        return Done(emit=(FeeSecured(renewal=renewal.id, how="hold"),))
+
+    def _declined(self, renewal: Renewal, why: str, work: Work) -> Outcome:
+        work.decide(renewal.certificate, "fee", "declined", why, renewal=renewal.id)
+        renewal = work.renewals.change(renewal, fee_state="declined")
+        return Done(emit=cycle.refuse(work, renewal, REFUSED, self.policies))
+
+    def _payment_booked(self, booking: Booking, answer: Booked, work: Work) -> Outcome:
+        payment = work.payments.get(booking.ref)
+        if booking.op is Op.REFUND:
+            if answer.refused:
+                return Reject(f"the bank refused a refund: {answer.refused}")
+            fee_books.fee_refunded(work, payment.id)
+            work.payments.change(payment, state="refunded")
+            work.decide(payment.certificate, "fee", "refunded", f"NT${payment.amount}")
+            return Done(emit=(FeeRefunded(payment=payment.id),))
+        if answer.refused:
+            work.payments.change(payment, state="refused")
+            work.decide(payment.certificate, "fee", "payment declined", answer.refused)
+            return Done(emit=(PaymentRefused(payment=payment.id, why=REFUSED),))
+        fee_books.fee_prepaid(work, payment.id, payment.amount)
+        work.payments.change(payment, state="paid")
+        work.decide(payment.certificate, "fee", "paid", f"NT${payment.amount}")
+        return Done(emit=(FeePaid(payment=payment.id),))
+
+
+def _hold(renewal: Renewal) -> str:
+    return f"{renewal.id}/hold"

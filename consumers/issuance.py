@@ -1,0 +1,195 @@
+"""Has the CA issue the new certificate, once for a renewal."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from renewal import cycle
+from renewal.errors import GatewayRefusedError
+from renewal.gateways.ca.port import CertificationAuthority, Issued, Request, Waiting
+from renewal.outcome import Done, IfInterrupted, Outcome, Reject, Retry
+from renewal.rules.validity import new_validity
+from renewal.store.rows import Certificate
+from schema.events import CertificateIssued, Event, FeeSecured, Topic
+from schema.tables.people import certificates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from renewal.cycle import Policies
+    from renewal.store.rows import Renewal
+    from renewal.store.work import Work
+
+
+@dataclass(frozen=True)
+class Order:
+    renewal: str
+    request: Request
+    ask: bool
+
+
+@dataclass(frozen=True)
+class Refused:
+    why: str
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """
+    What the CA answered is not what was asked for.
+    """
+
+    why: str
+
+
+@dataclass(frozen=True)
+class New:
+    """
+    An issued certificate that is what was asked for.
+    """
+
+    der: bytes
+    serial: str
+    issuer_hash: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issuance:
+    group: ClassVar[str] = "issuance"
+    topics: ClassVar[tuple[str, ...]] = (Topic.RENEWALS.value,)
+    kinds: ClassVar[tuple[type[Event], ...]] = (FeeSecured,)
+    if_interrupted: ClassVar[IfInterrupted] = IfInterrupted.ASK
+
+    ca: CertificationAuthority
+    policies: Policies
+    common_name: Callable[[Work, Renewal], str]
+
+    def preload(self, events: Sequence[FeeSecured], work: Work) -> None:
+        work.renewals.load(event.renewal for event in events)
+        known = [work.renewals.get(event.renewal) for event in events]
+        work.certificates.load(renewal.certificate for renewal in known)
+        work.customers.load(renewal.customer for renewal in known)
+
+    def prepare(self, event: FeeSecured, work: Work, *, again: bool) -> Order | Outcome:
+        renewal = work.renewals.get(event.renewal)
+        if renewal.state == "fee held":
+            renewal = self._intended(work, renewal)
+        if renewal.state != "sent to CA":
+            return Done()
+        if renewal.csr is None or renewal.not_before is None or renewal.not_after is None:
+            return Reject("there is no request on record to send")
+        request = Request(
+            request_id=f"{renewal.id}/issue",
+            csr=renewal.csr,
+            common_name=self.common_name(work, renewal),
+            profile=self.policies.of(renewal.product).profile,
+            not_before=renewal.not_before,
+            not_after=renewal.not_after,
+        )
+        return Order(renewal.id, request, again)
+
+    def _intended(self, work: Work, renewal: Renewal) -> Renewal:
+        """
+        What will be asked of the CA is on record before it is asked.
+        """
+        old = work.certificates.get(renewal.certificate)
+        policy = self.policies.of(renewal.product)
+        not_before, not_after = new_validity(policy, work.at, old.not_after)
+        work.decide(old.id, "CA", "asked to issue", renewal=renewal.id)
+        return work.renewals.change(
+            renewal,
+            state="sent to CA",
+            moved_at=work.at,
+            not_before=not_before,
+            not_after=not_after,
+        )
+
+    def carry_out(self, order: Order) -> New | Refused | Wrong | Retry:
+        try:
+            answer = self._answer(order)
+        except GatewayRefusedError as error:
+            return Refused(str(error))
+        if isinstance(answer, Waiting):
+            return Retry(timedelta(minutes=1), "the CA answers later", spends_a_try=False)
+        return _checked(answer.certificate, order.request)
+
+    def _answer(self, order: Order) -> Issued | Waiting:
+        if order.ask:
+            found = self.ca.recover(order.request.request_id)
+            if found is not None:
+                return found
+        return self.ca.issue(order.request)
+
+    def conclude(self, order: Order, answer: New | Refused | Wrong, work: Work) -> Outcome:
+        renewal = work.renewals.get(order.renewal)
+        if isinstance(answer, Wrong):
+            work.decide(renewal.certificate, "CA", "wrong answer", answer.why, renewal=renewal.id)
+            return Reject(answer.why)
+        if renewal.state != "sent to CA":
+            return Done()
+        if isinstance(answer, Refused):
+            work.decide(renewal.certificate, "CA", "refused", answer.why, renewal=renewal.id)
+            return Done(emit=cycle.refuse(work, renewal, "declined by ca", self.policies))
+        new = self._stored(answer, renewal, order.request, work)
+        work.renewals.change(renewal, state="issued", moved_at=work.at, new_certificate=new)
+        work.decide(renewal.certificate, "CA", "issued", renewal=renewal.id)
+        return Done(emit=(CertificateIssued(renewal=renewal.id, certificate=new),))
+
+    def _stored(self, new: New, renewal: Renewal, request: Request, work: Work) -> int:
+        old = work.certificates.get(renewal.certificate)
+        (number,) = work.new_ids(certificates, 1)
+        work.certificates.put(
+            Certificate(
+                id=number,
+                customer=renewal.customer,
+                product=renewal.product,
+                slot=renewal.slot,
+                token_serial=old.token_serial,
+                issuer_hash=new.issuer_hash,
+                serial=new.serial,
+                spki_sha256=renewal.spki_sha256 or b"",
+                certificate_sha256=hashlib.sha256(new.der).digest(),
+                not_before=request.not_before,
+                not_after=request.not_after,
+                state="pending",
+                renewal=renewal.id,
+                der_sealed=work.vault.seal(new.der, "certificates.der"),
+                announced_at=None,
+                left_at=None,
+                told=None,
+                remind_at=None,
+                changes=0,
+                version=1,
+            )
+        )
+        return number
+
+
+def _checked(der: bytes, request: Request) -> New | Wrong:
+    """
+    Accept an answer only if key, subject and validity are as asked.
+    """
+    certificate = x509.load_der_x509_certificate(der)
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    asked = x509.load_der_x509_csr(request.csr).public_key().public_bytes(*form)
+    if certificate.public_key().public_bytes(*form) != asked:
+        return Wrong("the CA has certified another key than the one asked for")
+    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    if [name.value for name in names] != [request.common_name]:
+        return Wrong("the CA has certified another subject than the one asked for")
+    if (certificate.not_valid_before_utc, certificate.not_valid_after_utc) != (
+        request.not_before,
+        request.not_after,
+    ):
+        return Wrong("the CA has certified another validity than the one asked for")
+    return New(
+        der=der,
+        serial=f"{certificate.serial_number:x}",
+        issuer_hash=hashlib.sha256(certificate.issuer.public_bytes()).digest(),
+    )

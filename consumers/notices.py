@@ -1,0 +1,265 @@
+"""Tells customers how a renewal ended: receipts, refusals, and what changed with a certificate."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+from consumers.sending import (
+    Carriers,
+    Failed,
+    Handed,
+    Outgoing,
+    address,
+    claim,
+    contact,
+    hand_over,
+    handed,
+)
+from renewal.gateways.sms.port import Lane
+from renewal.outcome import Done, IfInterrupted, Outcome
+from renewal.rules.suppression import Contact
+from renewal.rules.window import closes_at, opens_at
+from schema import events as e
+from schema.policy import Channel, Storage
+from templates import facts as f
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from renewal.cycle import Policies
+    from renewal.store.rows import Certificate, Customer, Renewal
+    from renewal.store.work import Work
+    from templates.voice import Voice
+
+#: Our words for a refusal, and the customer's.
+REASONS = {
+    "fee declined": f.Refusal.FEE_DECLINED,
+    "declined by ca": f.Refusal.DECLINED_BY_CA,
+}
+
+
+@dataclass(frozen=True)
+class Order:
+    certificate: int
+    out: Outgoing
+
+
+@dataclass(frozen=True)
+class _About:
+    """
+    Whom a notice is for, and which certificate it is about.
+    """
+
+    certificate: Certificate
+    renewal: Renewal | None = None
+    payment: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notices:
+    group: ClassVar[str] = "notices"
+    topics: ClassVar[tuple[str, ...]] = (
+        e.Topic.RENEWALS.value,
+        e.Topic.PAYMENTS.value,
+        e.Topic.CERTIFICATES.value,
+        e.Topic.REMINDERS.value,
+    )
+    kinds: ClassVar[tuple[type[e.Event], ...]] = (
+        e.RenewalDone,
+        e.RenewalRefused,
+        e.FeePaid,
+        e.FeeRefunded,
+        e.RenewalWindowLeft,
+        e.CertificateChanged,
+        e.NotCollectedDue,
+    )
+    if_interrupted: ClassVar[IfInterrupted] = IfInterrupted.ASK
+
+    carriers: Carriers
+    voice: Voice
+    policies: Policies
+
+    def preload(self, events: Sequence[e.Event], work: Work) -> None:
+        work.renewals.load(event.renewal for event in events if hasattr(event, "renewal"))
+        work.payments.load(event.payment for event in events if hasattr(event, "payment"))
+        about = [self._about(event, work) for event in events]
+        work.customers.load(one.certificate.customer for one in about)
+        work.messages.load(_message_id(event) for event in events)
+
+    def _about(self, event: e.Event, work: Work) -> _About:
+        match event:
+            case e.FeePaid() | e.FeeRefunded():
+                payment = work.payments.get(event.payment)
+                return _About(work.certificates.get(payment.certificate), payment=payment.id)
+            case e.RenewalDone() | e.NotCollectedDue():
+                renewal = work.renewals.get(event.renewal)
+                return _About(work.certificates.get(renewal.new_certificate), renewal)
+            case e.RenewalRefused():
+                renewal = work.renewals.get(event.renewal)
+                return _About(work.certificates.get(renewal.certificate), renewal)
+            case e.RenewalWindowLeft() | e.CertificateChanged():
+                return _About(work.certificates.get(event.certificate))
+            case _:
+                raise TypeError(f"{type(event).__name__} is not for notices")
+
+    def prepare(self, event: e.Event, work: Work, *, again: bool) -> Order | Outcome:
+        about = self._about(event, work)
+        customer = work.customers.find(about.certificate.customer)
+        message = _message_id(event)
+        known = work.messages.find(message)
+        if customer is None or (known is not None and known.state != "claimed"):
+            return Done()
+        if isinstance(event, e.NotCollectedDue) and not _still_waits(about.renewal):
+            work.decide(about.certificate.id, "notice", "suppressed", "collected meanwhile")
+            return Done()
+        channel = self._channel(event, customer)
+        if channel is None:
+            work.decide(about.certificate.id, "notice", "not sent", "no address is usable")
+            return Done()
+        facts = self._facts(event, about, customer, work)
+        out = self._written(message, facts, customer, channel, work)
+        renewal = about.renewal.id if about.renewal else None
+        claim(work, out, kind=facts.message, customer=customer.id, renewal=renewal)
+        return Order(about.certificate.id, replace(out, ask=again))
+
+    def _channel(self, event: e.Event, customer: Customer) -> Channel | None:
+        """
+        Mail is asked first: it holds more and disturbs nobody at night.
+        """
+        urges = isinstance(event, e.NotCollectedDue)
+        if urges and customer.opted_out:
+            return None
+        for channel in (Channel.MAIL,) if urges else (Channel.MAIL, Channel.SMS):
+            if contact(customer, channel) is Contact.GOOD:
+                return channel
+        return None
+
+    def _facts(self, event: e.Event, about: _About, customer: Customer, work: Work) -> f.Facts:
+        certificate, renewal = about.certificate, about.renewal
+        policy = self.policies.of(certificate.product)
+        name = work.vault.open_text(customer.name_sealed, "customers.name")
+        product = policy.title.en if customer.locale == "en" else policy.title.zh
+        serial_tail = certificate.serial[-6:]
+        match event:
+            case e.RenewalDone() if renewal is not None and renewal.fee_state == "captured":
+                return f.Receipt(
+                    customer=name,
+                    product=product,
+                    serial_tail=serial_tail,
+                    amount=renewal.fee_amount,
+                    paid_at=renewal.moved_at,
+                    valid_from=certificate.not_before,
+                    valid_to=certificate.not_after,
+                )
+            case e.RenewalDone():
+                return f.Renewed(
+                    customer=name,
+                    product=product,
+                    serial_tail=serial_tail,
+                    valid_from=certificate.not_before,
+                    valid_to=certificate.not_after,
+                    in_browser=policy.storage is Storage.BROWSER,
+                )
+            case e.NotCollectedDue() if renewal is not None:
+                return f.NotCollected(
+                    customer=name,
+                    product=product,
+                    serial_tail=serial_tail,
+                    issued_at=renewal.moved_at,
+                    collect_by=renewal.moved_at + timedelta(days=policy.abandon_after_days),
+                )
+            case e.RenewalRefused():
+                return f.Refused(
+                    customer=name,
+                    product=product,
+                    serial_tail=serial_tail,
+                    reason=REASONS.get(event.why, f.Refusal.WRONG_TOKEN),
+                )
+            case e.FeePaid() | e.FeeRefunded():
+                return self._paid(event, about, name, product, work)
+            case e.RenewalWindowLeft():
+                return f.Expired(
+                    customer=name,
+                    product=product,
+                    serial_tail=serial_tail,
+                    not_after=certificate.not_after,
+                )
+            case e.CertificateChanged():
+                kind = {
+                    e.Change.SUSPEND: f.Suspended,
+                    e.Change.RESUME: f.Resumed,
+                    e.Change.REVOKE: f.Revoked,
+                }[event.change]
+                return kind(customer=name, product=product, serial_tail=serial_tail, at=work.at)
+            case _:
+                raise TypeError(f"{type(event).__name__} is not for notices")
+
+    def _paid(
+        self, event: e.FeePaid | e.FeeRefunded, about: _About, name: str, product: str, work: Work
+    ) -> f.Facts:
+        payment, certificate = work.payments.get(event.payment), about.certificate
+        window = self.policies.of(certificate.product).window
+        serial_tail = certificate.serial[-6:]
+        if isinstance(event, e.FeeRefunded):
+            return f.Refunded(
+                customer=name,
+                product=product,
+                serial_tail=serial_tail,
+                amount=payment.amount,
+                refunded_at=work.at,
+            )
+        opens = opens_at(certificate.not_after, window)
+        return f.FeePaid(
+            customer=name,
+            product=product,
+            serial_tail=serial_tail,
+            amount=payment.amount,
+            paid_at=work.at,
+            renew_by=closes_at(certificate.not_after, window),
+            opens_at=opens if opens > work.at else None,
+        )
+
+    def _written(
+        self, message: str, facts: f.Facts, customer: Customer, channel: Channel, work: Work
+    ) -> Outgoing:
+        letter = self.voice.mail(facts, customer.locale) if channel is Channel.MAIL else None
+        return Outgoing(
+            message=message,
+            channel=channel,
+            to=address(work, customer, channel),
+            body=letter.text if letter else self.voice.sms(facts, customer.locale),
+            subject=letter.subject if letter else "",
+            html=letter.html if letter else None,
+            locale=customer.locale,
+            # A receipt is no advertising: it cannot be unsubscribed from, and has no quiet hours.
+            lane=Lane.REMINDERS if isinstance(facts, f.NotCollected) else Lane.CODES,
+            since=work.at - timedelta(days=1),
+            ask=False,
+        )
+
+    def carry_out(self, order: Order) -> Handed | Failed:
+        return hand_over(self.carriers, order.out)
+
+    def conclude(self, order: Order, answer: Handed | Failed, work: Work) -> Outcome:
+        handed(work, order.out.message, answer)
+        what, why = ("failed", answer.code) if isinstance(answer, Failed) else ("sent", "")
+        work.decide(
+            order.certificate,
+            "notice",
+            what,
+            why,
+            channel=order.out.channel.value,
+            message=order.out.message,
+        )
+        return Done()
+
+
+def _still_waits(renewal: Renewal | None) -> bool:
+    return renewal is not None and renewal.state in {"issued", "delivered"}
+
+
+def _message_id(event: e.Event) -> str:
+    return "N" + hashlib.sha256(event.identity.encode()).hexdigest()[:20]

@@ -1,0 +1,185 @@
+"""Has the CA revoke, suspend and resume: old certificates once the new one is proven, and on request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from renewal import cycle
+from renewal.errors import GatewayRefusedError
+from renewal.gateways.ca.port import CertificationAuthority, Reason
+from renewal.outcome import Done, IfInterrupted, Outcome, Reject
+from schema.events import (
+    CertificateActivated,
+    CertificateChanged,
+    Change,
+    ChangeRequested,
+    Event,
+    OldCertificateSettled,
+    RenewalAbandoned,
+    RenewalRefused,
+    Topic,
+)
+from schema.policy import Old
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from renewal.cycle import Policies
+    from renewal.store.rows import Certificate
+    from renewal.store.work import Work
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    certificate: int
+    serial: int
+    change: Change
+    reason: Reason
+    request_id: str
+    emit: Event | None
+    renewal: str | None
+
+
+@dataclass(frozen=True)
+class Answered:
+    refused: str = ""
+
+
+#: What a certificate may become by a person's wish; a permanent revocation is never changed.
+ALLOWED = {
+    Change.SUSPEND: ("active",),
+    Change.RESUME: ("suspended",),
+    Change.REVOKE: ("active", "suspended", "superseded", "pending"),
+}
+BECOMES = {Change.SUSPEND: "suspended", Change.RESUME: "active", Change.REVOKE: "revoked"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Revocation:
+    group: ClassVar[str] = "revocation"
+    topics: ClassVar[tuple[str, ...]] = (Topic.RENEWALS.value, Topic.CERTIFICATES.value)
+    kinds: ClassVar[tuple[type[Event], ...]] = (
+        CertificateActivated,
+        RenewalRefused,
+        RenewalAbandoned,
+        ChangeRequested,
+    )
+    if_interrupted: ClassVar[IfInterrupted] = IfInterrupted.REPEAT  # the CA does each of them once
+
+    ca: CertificationAuthority
+    policies: Policies
+
+    def preload(self, events: Sequence[Event], work: Work) -> None:
+        renewals = [event.renewal for event in events if hasattr(event, "renewal")]
+        work.renewals.load(renewals)
+        work.certificates.load(work.renewals.get(key).certificate for key in renewals)
+        work.certificates.load(work.renewals.get(key).new_certificate for key in renewals)
+        work.certificates.load(e.certificate for e in events if isinstance(e, ChangeRequested))
+
+    def prepare(self, event: Event, work: Work, *, again: bool) -> Order | Outcome:
+        del again
+        if isinstance(event, CertificateActivated):
+            return self._old_one(event, work)
+        if isinstance(event, ChangeRequested):
+            return self._wished(event, work)
+        if isinstance(event, RenewalRefused | RenewalAbandoned):
+            return self._unused_one(event.renewal, work)
+        return Reject(f"{type(event).__name__} is not for revocation")
+
+    def _old_one(self, event: CertificateActivated, work: Work) -> Order | Outcome:
+        renewal, old = work.renewals.get(event.renewal), work.certificates.get(event.old)
+        revoke = self.policies.of(renewal.product).old is Old.REVOKE
+        if not revoke or old.state == "revoked":
+            work.renewals.change(renewal, old_state="revoked" if revoke else "kept")
+            work.decide(old.id, "CA", "kept", "until it expires", renewal=renewal.id)
+            return Done(emit=(OldCertificateSettled(renewal=renewal.id, revoked=revoke),))
+        work.renewals.change(renewal, old_state="to revoke")
+        return Order(
+            certificate=old.id,
+            serial=int(old.serial, 16),
+            change=Change.REVOKE,
+            reason=Reason.SUPERSEDED,
+            request_id=f"{renewal.id}/revoke",
+            emit=OldCertificateSettled(renewal=renewal.id, revoked=True),
+            renewal=renewal.id,
+        )
+
+    def _unused_one(self, key: str, work: Work) -> Order | Outcome:
+        """
+        A certificate that was issued and never proven is taken back; the old one is untouched.
+        """
+        renewal = work.renewals.get(key)
+        if renewal.new_certificate is None:
+            return Done()
+        new = work.certificates.get(renewal.new_certificate)
+        if new.state != "pending":
+            return Done()
+        return Order(
+            certificate=new.id,
+            serial=int(new.serial, 16),
+            change=Change.REVOKE,
+            reason=Reason.CESSATION_OF_OPERATION,
+            request_id=f"{renewal.id}/take-back",
+            emit=None,
+            renewal=renewal.id,
+        )
+
+    def _wished(self, event: ChangeRequested, work: Work) -> Order | Outcome:
+        certificate = work.certificates.get(event.certificate)
+        if certificate.state not in ALLOWED[event.change]:
+            work.decide(
+                certificate.id, "CA", f"{event.change.value} refused", f"it is {certificate.state}"
+            )
+            return Done()
+        return Order(
+            certificate=certificate.id,
+            serial=int(certificate.serial, 16),
+            change=event.change,
+            reason=Reason.CESSATION_OF_OPERATION,
+            request_id=f"C{certificate.id:08d}-{event.number:02d}/{event.change.value}",
+            emit=CertificateChanged(
+                certificate=certificate.id, change=event.change, number=event.number
+            ),
+            renewal=None,
+        )
+
+    def carry_out(self, order: Order) -> Answered:
+        try:
+            if order.change is Change.SUSPEND:
+                self.ca.suspend(order.serial, request_id=order.request_id)
+            elif order.change is Change.RESUME:
+                self.ca.resume(order.serial, request_id=order.request_id)
+            else:
+                self.ca.revoke(order.serial, order.reason, request_id=order.request_id)
+        except GatewayRefusedError as error:
+            return Answered(refused=str(error))
+        return Answered()
+
+    def conclude(self, order: Order, answer: Answered, work: Work) -> Outcome:
+        certificate = work.certificates.get(order.certificate)
+        if answer.refused:
+            work.decide(certificate.id, "CA", "refused", answer.refused, renewal=order.renewal)
+            return Reject(f"the CA refused to {order.change.value}: {answer.refused}")
+        self._changed(certificate, order, work)
+        if order.renewal is not None and order.emit is not None:
+            renewal = work.renewals.get(order.renewal)
+            work.renewals.change(renewal, old_state="revoked")
+        what = {"suspend": "suspended", "resume": "resumed", "revoke": "revoked"}
+        work.decide(
+            certificate.id,
+            "CA",
+            what[order.change.value],
+            order.reason.value if order.change is Change.REVOKE else "",
+            renewal=order.renewal,
+        )
+        return Done(emit=() if order.emit is None else (order.emit,))
+
+    def _changed(self, certificate: Certificate, order: Order, work: Work) -> None:
+        ended = order.change is not Change.RESUME
+        changes: dict[str, object] = {"state": BECOMES[order.change]}
+        if ended:
+            changes["remind_at"] = None
+        certificate = work.certificates.change(certificate, **changes)
+        if not ended:
+            cycle.schedule_reminder(work, certificate, self.policies)
