@@ -85,6 +85,10 @@ class MailboxFile:
 
     def _read_on(self) -> None:
         size = os.fstat(self._file).st_size
+        if size < self._read_to:  # somebody emptied the mailbox
+            self._read_to = 0
+            self._by_ref.clear()
+            self._by_id.clear()
         news = os.pread(self._file, size - self._read_to, self._read_to)
         for raw in news.splitlines(keepends=True):
             self._take(raw)

@@ -126,6 +126,7 @@ def a_while_ago() -> datetime:
     return datetime.now(UTC) - timedelta(hours=1)
 
 
+@pytest.mark.shows("D02")
 def test_a_mail_is_handed_over_once(carrier: Carrier) -> None:
     message_id = carrier.gateway.send(MAIL)
 

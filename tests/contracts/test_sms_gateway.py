@@ -145,6 +145,7 @@ def a_while_ago() -> datetime:
 
 
 @pytest.mark.parametrize("sms", [REMINDER, CODE], ids=["reminder", "code"])
+@pytest.mark.shows("D02")
 def test_a_message_is_handed_over_once(carrier: Carrier, sms: Sms) -> None:
     carrier_id = carrier.gateway.send(sms)
 

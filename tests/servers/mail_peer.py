@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 USER, PASSWORD = "renewals", "the peer's password"
@@ -73,15 +74,17 @@ class MailPeer:
     tls: bool = True
     login: bool = False
     implicit: bool = False
+    certified_for: str = "127.0.0.1"
     refuse: dict[str, str] = field(default_factory=dict)  #: recipient to the reply to RCPT
     to_mail: str = ""
     to_data: str = ""  #: to the end of the data
     keep: bool = True  #: whether a mail is kept in spite of what is answered to it
     received: list[Received] = field(default_factory=list)
     connections: int = 0
+    before_answer: Callable[[], None] = lambda: None  #: called when a mail is in
 
     def __enter__(self) -> Self:
-        self.ca_file, context = certificate(self.folder)
+        self.ca_file, context = certificate(self.folder, self.certified_for)
         self._context = context
         self._loop = asyncio.new_event_loop()
         make = self._loop.create_server(
@@ -141,7 +144,7 @@ class MailPeer:
             USER.encode(),
             PASSWORD.encode(),
         )
-        return AuthResult(success=good)
+        return AuthResult(success=good, handled=False)
 
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
         self, _server: SMTP, session: Session, _: Envelope, name: str, replies: list[str]
@@ -187,6 +190,7 @@ class MailPeer:
     ) -> str:
         if self.keep:
             self.received.append(_received(envelope))
+        self.before_answer()
         if self.to_data == "drop":
             return _cut(server)
         return self.to_data or "250 2.0.0 OK"
@@ -212,9 +216,9 @@ def _cut(server: _WithDsn) -> str:
     return "250 nobody hears this"
 
 
-def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+def certificate(folder: Path, address: str) -> tuple[Path, ssl.SSLContext]:
     """
-    Make a CA and a server certificate for localhost; return the CA's file and the server's context.
+    Make a CA and a server certificate for an address; return the CA's file and the context.
     """
     now = datetime.now(UTC)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
@@ -232,7 +236,7 @@ def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(ca_key, hashes.SHA256())
     )
-    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address(address))]
     leaf = (
         base.subject_name(name)
         .public_key(key.public_key())

@@ -8,6 +8,7 @@ from email import message_from_bytes
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from renewal.gateways.mail.message import NOT_ASCII
 from renewal.gateways.mail.verp import returned_token, token_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def verdict_of(status: str) -> Verdict:
         return _verdict_of_reply(status)
     if match["class"] == "4":
         return Verdict.SOFT
+    if match[0] == NOT_ASCII:
+        return Verdict.ADDRESS_BAD
     # RFC 3463: X.1 is about the address, X.6 and X.7 about the content and policy.
     by_subject = {"1": Verdict.ADDRESS_BAD, "6": Verdict.CONTENT, "7": Verdict.CONTENT}
     return by_subject.get(match["subject"], Verdict.SOFT)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from renewal.gateways.mail.port import Mail
 
-#: RFC 3463: bad destination mailbox address syntax; non-ASCII addresses not permitted.
+#: RFC 3463: bad syntax of an address; RFC 6531: its mailbox is not ASCII.
 BAD_SYNTAX = "5.1.3"
 NOT_ASCII = "5.6.7"
 
@@ -63,7 +63,6 @@ def write(mail: Mail, sender: Sender, *, at: datetime) -> EmailMessage:
     message["Subject"] = one_line(mail.subject)
     message["Date"] = format_datetime(at)
     message["Message-ID"] = message_id(mail, sender)
-    message["Content-Language"] = one_line(mail.locale)
     # RFC 3834: no out-of-office answers, please.
     message["Auto-Submitted"] = "auto-generated"
     if mail.unsubscribable and sender.unsubscribe_base:
@@ -71,6 +70,8 @@ def write(mail: Mail, sender: Sender, *, at: datetime) -> EmailMessage:
     message.set_content(mail.text)
     if mail.html is not None:
         message.add_alternative(mail.html, subtype="html")
+    # Last: the library takes every Content- header that is there away with the content.
+    message["Content-Language"] = one_line(mail.locale)
     return message
 
 

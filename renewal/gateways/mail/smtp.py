@@ -142,8 +142,9 @@ class SmtpMail:
             _check(_Stage.CONTENT, reply)
             raise GatewayUnavailableError(f"the mail server answered {reply[0]} to DATA")
         connection.send(content)
-        # Up to here the server has no whole mail and may not keep it (RFC 5321, 4.1.1.4); from
-        # the dot on it may have it, whatever becomes of its answer.
+        # If that failed the server has no whole mail and may not keep it (RFC 5321, 4.1.1.4); from
+        # the dot on it may have it, whatever becomes of its answer. (What still lies in our
+        # system's buffer counts as sent: then a line that broke earlier is unsure, too.)
         try:
             _wait(connection, self._end_timeout)
             connection.send(b".\r\n")

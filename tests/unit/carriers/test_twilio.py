@@ -60,6 +60,7 @@ def twilio(
     )
 
 
+@pytest.mark.shows("D09")
 def test_a_code_asks_for_its_life_and_leaves_no_trace(
     carrier: TwilioSms, simulator: TwilioSimulator
 ) -> None:
