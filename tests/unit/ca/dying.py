@@ -1,0 +1,98 @@
+"""A process that uses the CA and is killed at one step; run by the tests of its power cuts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from renewal.clock import VirtualClock
+from renewal.gateways.ca import outside
+from renewal.gateways.ca.embedded import EmbeddedCa
+from renewal.gateways.ca.port import Reason, Request
+from renewal.gateways.ledger import OutsideLedger
+from tests.unit.ca.asking import END, LEDGER, PASSPHRASE, START
+
+if TYPE_CHECKING:
+    from renewal.errors import GatewayRefusedError
+    from renewal.store.ca_book import CaBook, Entry
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DyingLedger(OutsideLedger):
+    step = ""
+
+    def append(self, *, at: str | None = None, **deed: object) -> None:
+        if self.step == "before the line":
+            die()
+        super().append(at=at, **deed)
+        if self.step == "after the line":
+            die()
+
+
+class DyingCa(EmbeddedCa):
+    step = ""
+
+    def _reserve_all(
+        self, read: list[Entry | GatewayRefusedError]
+    ) -> list[Entry | GatewayRefusedError]:
+        if self.step == "before reserving":
+            die()
+        with self._book.work():
+            reserved = super()._reserve_all(read)
+            if self.step == "while reserving":
+                die()
+        if self.step == "after reserving":
+            die()
+        return reserved
+
+    def _sign(self, entry: Entry) -> bytes:
+        signed = super()._sign(entry)
+        if self.step == "after signing":
+            die()
+        return signed
+
+    def _keep(self, entries: list[Entry], signed: dict[str, bytes]) -> None:
+        with self._book.work():
+            super()._keep(entries, signed)
+            if self.step == "while keeping":
+                die()
+
+
+def tell_and_die(book: CaBook, ledger: OutsideLedger) -> None:
+    _tell(book, ledger)
+    die()
+
+
+_tell = outside.tell
+
+
+def main(folder: Path, op: str, step: str, csr: bytes, serial: str) -> None:
+    clock = VirtualClock(START)
+    ledger = DyingLedger(folder / LEDGER, clock)
+    ca = DyingCa(folder / "ca", clock, PASSPHRASE, ledger=ledger)
+    ca.step = ledger.step = step
+    if step == "after telling":
+        outside.tell = tell_and_die
+    if op == "issue":
+        ca.issue(
+            Request(
+                request_id="renewal-0",
+                csr=csr,
+                common_name="J220230000-00-000000",
+                profile="signing",
+                not_before=START,
+                not_after=END,
+            )
+        )
+    else:
+        ca.revoke(int(serial, 16), Reason.SUPERSEDED, request_id="revocation-0")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], bytes.fromhex(sys.argv[4]), sys.argv[5])
