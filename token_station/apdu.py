@@ -14,7 +14,7 @@ OK = 0x9000
 STATUS_BITS = 16
 PART = 255  #: bytes of data in one short command
 CHAINED = 0x10  #: class byte of every part of a command but the last
-MOST_ANSWER = 0x8000  #: no object of a PIV card comes near it; bounds the GET RESPONSE loop
+MOST_PARTS = 128  #: of one answer: 32 KiB, no object of a PIV card comes near it
 MORE, LENGTH_CORRECTED = 0x61, 0x6C  #: first byte of the status words (ISO 7816-4, table 5)
 LONG = 0x80  #: a length byte from here on tells how many bytes tell the length
 TWO_BYTE_TAG = 0x1F
@@ -90,14 +90,14 @@ class Channel:
         return answer
 
     def _rest(self, answer: bytes, status: int) -> tuple[bytes, int]:
-        while status >> 8 == MORE:
+        for _ in range(MOST_PARTS):
+            if status >> 8 != MORE:
+                return answer, status
             more, status = self._transmit(bytes([0x00, 0xC0, 0x00, 0x00, status & 0xFF]))
             if status >> 8 == MORE and not more:
                 raise MalformedAnswerError("the token announces more and sends nothing")
             answer += more
-            if len(answer) > MOST_ANSWER:
-                raise MalformedAnswerError("the token's answer has no end")
-        return answer, status
+        raise MalformedAnswerError("the token's answer has no end")
 
     def _transmit(self, frame: bytes) -> tuple[bytes, int]:
         answer, status = self._transport.transmit(frame)

@@ -102,7 +102,7 @@ def key_of_certificate(der: bytes) -> CardKey:
     """
     try:
         return card_key(x509.load_der_x509_certificate(der).public_key())
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise KeyMismatchError("this is not an X.509 certificate (DER)") from error
 
 

@@ -186,8 +186,9 @@ class PivSession:
         """
         Return a place that holds none of the certificates (DER) to be kept, an empty one first.
 
-        A place that cannot be read counts as free only when all that is to be kept was found
-        elsewhere. From then on the session refuses to generate or write where a kept one is.
+        While one to be kept is nowhere to be found, its key may be in any place that is empty
+        or cannot be read: none of these is free then. From now on the session refuses to
+        generate or write where a kept one is.
 
         Raises:
             NoFreePlaceError
@@ -198,9 +199,9 @@ class PivSession:
         missing = set(keep) - {found[place] for place in kept}
         free = [place for place in SIGNING if place not in kept]
         if missing:
-            free = [place for place in free if found[place] != b""]
+            free = [place for place in free if found[place]]
         if not free:
-            raise NoFreePlaceError("every place of the token holds a certificate to be kept")
+            raise NoFreePlaceError("every place of the token may hold a certificate to be kept")
         return min(free, key=lambda place: found[place] is not None)
 
     def generate(self, place: str, algorithm: str) -> bytes:

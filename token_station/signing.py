@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from token_station.driver import TokenSession, UnsupportedError
-from token_station.keys import key_from_spki
+from token_station.keys import key_from_spki, key_of_certificate
 
 if TYPE_CHECKING:
     from cryptography.utils import Buffer
@@ -51,12 +51,13 @@ def renewal_proof(
     signer is known by issuer and serial number, and by the certificate's digest (RFC 5035).
 
     Raises:
-        UnsupportedError: there is no certificate in that place.
+        UnsupportedError, KeyMismatchError: there is no usable certificate in that place.
         PinWrongError, PinBlockedError, LastTryError, BadPinFormatError, CardRemovedError.
     """
     certificate = session.read_certificate(old_place)
     if certificate is None:
         raise UnsupportedError(f"there is no certificate in {old_place} to sign with")
+    key_of_certificate(certificate)  # or it is none
     attributes = _attributes(content, certificate)
     # RFC 5652, 5.4: signed is the SET OF itself; inside the SignerInfo it is tagged [0].
     signature = session.sign(

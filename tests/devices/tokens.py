@@ -7,14 +7,17 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
 from cryptography.x509.oid import NameOID
 
 from renewal.clock import VirtualClock
 from renewal.gateways.ledger import OutsideLedger
-from token_station.driver import CardRemovedError, MalformedAnswerError, TokenError, Transport
 from token_station.keys import P256
 from token_station.manners import C, Manners, P
 from token_station.piv import PivSession, open_token
@@ -25,6 +28,8 @@ from token_station.simulated_reader import SimulatedReader
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from token_station.driver import Transport
+
 SERIAL = "029dc2d0"
 PIN = "135790"
 WRONG_PIN = "000000"
@@ -32,8 +37,6 @@ PUK = "24681357"
 MANAGEMENT_KEY = bytes(range(24))
 START = datetime(2026, 11, 1, tzinfo=UTC)
 BOTH = (P, C)
-
-__all__ = ["BOTH", "CardRemovedError", "MalformedAnswerError", "TokenError"]
 
 
 class PretendCa:
@@ -62,7 +65,7 @@ class PretendCa:
     ) -> bytes:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A123456789-00-000001")])
         key = load_der_public_key(spki)
-        assert isinstance(key, x509.base.CertificatePublicKeyTypes.__args__)  # type: ignore[attr-defined]
+        assert isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey)
         builder = self._builder(subject, not_after).public_key(key)
         if padding:
             odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), padding)
@@ -156,8 +159,6 @@ def request_key(request: bytes) -> bytes:
     """
     Return the public key (SPKI, DER) of a request that verifies.
     """
-    from cryptography.hazmat.primitives.serialization import PublicFormat  # noqa: PLC0415
-
     read = x509.load_der_x509_csr(request)
     assert read.is_signature_valid
     return read.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
