@@ -1,0 +1,213 @@
+"""A core-banking system whose state is its own ledger file, for the default and the demo."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotation
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+
+from renewal.errors import (
+    GatewayRefusedError,
+    GatewayUnavailableError,
+    GatewayUnsureError,
+    XuqiError,
+)
+from renewal.gateways.bank.bookings import Bookings, Code
+from renewal.gateways.bank.port import Booking, Found, Op
+from renewal.gateways.ledger import OutsideLedger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from renewal.clock import Clock
+
+Opening = Callable[[str], int | None] | Mapping[str, int]
+#: For tests and the demo: what goes wrong with a booking.
+Fault = Callable[[Booking], Literal["unavailable", "lost", "refused"] | None]
+
+
+class BankFileError(XuqiError):
+    """
+    A line of the bank's ledger is not one that it wrote; the text names the file and the line.
+    """
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    op: Op
+    id: str
+    account: str
+    amount: int
+    ref: str
+    of: str | None
+    answer: Literal["ok", "refused", "lost", "duplicate"]
+
+
+AT_ONCE = 1 << 20  #: bytes
+_read = msgspec.json.Decoder(_Line)
+
+
+def nothing_wrong(_: Booking) -> None:
+    """
+    Every booking meets a healthy bank.
+    """
+
+
+def never() -> bool:
+    return False
+
+
+class EmbeddedBank:
+    """
+    One JSON line a booking: ``at, op, id, account, amount, ref, of, answer``.
+
+    ``answer`` is ``ok``, ``refused``, ``lost`` (done, and nobody heard of it) or
+    ``duplicate`` (an id asked again: nothing has changed, and the caller hears ok).
+    Several processes may share the file: each booking reads on to the file's end and
+    writes its line under one lock. Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        opening: Opening,
+        fault: Fault = nothing_wrong,
+        closed: Callable[[], bool] = never,
+    ) -> None:
+        self._path = path
+        self._ledger = OutsideLedger(path, clock)
+        self._file = os.open(path, os.O_RDONLY)
+        self._thread = threading.Lock()
+        self._read_to = 0
+        self._lines = 0
+        self._bookings = Bookings(opening.get if isinstance(opening, Mapping) else opening)
+        self._fault = fault
+        self._closed = closed
+        with self._up_to_date():
+            pass
+
+    def close(self) -> None:
+        self._ledger.close()
+        os.close(self._file)
+
+    def book(self, booking: Booking) -> None:
+        fault = self._fault(booking)
+        if fault == "unavailable" or self._closed():
+            raise GatewayUnavailableError("the bank is closed")
+        with self._up_to_date():
+            code = self._answer(booking, fault)
+        if fault == "lost":
+            raise GatewayUnsureError(f"booking {booking.id}: the bank's answer was lost")
+        if code is not None:
+            raise GatewayRefusedError(f"booking {booking.id}: declined: {code}", code=code)
+
+    def inquire(self, booking_id: str) -> Found:
+        if self._closed():
+            raise GatewayUnavailableError("the bank is closed")
+        with self._up_to_date():
+            return self._bookings.found(booking_id)
+
+    def balance(self, account: str) -> int:
+        """
+        What is on the account, in whole dollars; what is held is still on it.
+        """
+        with self._up_to_date():
+            return _there_is(self._bookings.balance(account))
+
+    def available(self, account: str) -> int:
+        """
+        What is on the account and not held, in whole dollars.
+        """
+        with self._up_to_date():
+            return _there_is(self._bookings.available(account))
+
+    def _answer(self, booking: Booking, fault: str | None) -> Code | None:
+        if type(booking.amount) is not int:  # True is an int to Python, and no line could say 1.5
+            return Code.AMOUNT
+        seen = self._bookings.seen(booking.id)
+        if seen is not None and seen.booking != booking:
+            return Code.OTHER_CONTENT  # no line: it would speak for the other booking's id
+        if seen is not None and not seen.refused:
+            self._write(booking, "duplicate")
+            return None
+        code = self._why_refused(booking, fault) if seen is None else Code.BEFORE
+        done = "lost" if fault == "lost" else "ok"
+        self._write(booking, done if code is None else "refused")
+        return code
+
+    def _why_refused(self, booking: Booking, fault: str | None) -> Code | None:
+        return Code.TOLD if fault == "refused" else self._bookings.why_refused(booking)
+
+    def _write(self, booking: Booking, answer: str) -> None:
+        self._ledger.append(
+            op=booking.op.value,
+            id=booking.id,
+            account=booking.account,
+            amount=booking.amount,
+            ref=booking.ref,
+            of=booking.of,
+            answer=answer,
+        )
+
+    @contextmanager
+    def _up_to_date(self) -> Iterator[None]:
+        # flock holds between processes, not between threads that share an open file.
+        with self._thread:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            try:
+                self._read_on()
+                yield
+            finally:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _read_on(self) -> None:
+        size = os.fstat(self._file).st_size
+        if size < self._read_to:
+            raise BankFileError(f"{self._path}: is shorter than what was read of it")
+        while self._read_to < size:
+            news = os.pread(self._file, AT_ONCE, self._read_to)
+            whole = news[: news.rfind(b"\n") + 1] or news
+            for raw in whole.splitlines(keepends=True):
+                self._take(raw)
+                self._read_to += len(raw)
+                self._lines += 1
+
+    def _take(self, raw: bytes) -> None:
+        place = f"{self._path}, line {self._lines + 1}"
+        if not raw.endswith(b"\n"):
+            raise BankFileError(f"{place}: is cut off")
+        try:
+            line = _read.decode(raw)
+            self._replay(line)
+        except (msgspec.DecodeError, KeyError) as error:
+            # The text of the line is not repeated: it may hold a customer's account.
+            raise BankFileError(f"{place}: is not a line of the bank's ledger") from error
+
+    def _replay(self, line: _Line) -> None:
+        booking = Booking(
+            id=line.id,
+            op=line.op,
+            account=line.account,
+            amount=line.amount,
+            ref=line.ref,
+            of=line.of,
+        )
+        if line.answer in ("ok", "lost"):
+            self._bookings.do(booking)
+        elif line.answer == "refused":
+            self._bookings.refuse(booking)
+
+
+def _there_is(amount: int | None) -> int:
+    if amount is None:
+        raise GatewayRefusedError("there is no such account", code=Code.ACCOUNT)
+    return amount
