@@ -223,6 +223,27 @@ def test_a_refusal_names_reason_hours_and_telephone(
         assert text.count("09:00–17:30") == 2
 
 
+def test_a_refusal_by_mail_reads(voice: Voice) -> None:
+    refused = facts.Refused(**CERTIFICATE, reason=facts.Refusal.EXPIRED)
+
+    letter = voice.mail(refused, "zh-TW")
+
+    assert letter.subject == "【續期銀行】憑證更新未能受理通知"
+    assert letter.text.startswith("""\
+親愛的客戶您好：
+
+您的憑證更新申請未能受理，說明如下：
+
+憑證種類：企業憑證
+序號末碼：029dc2d0
+原因：已逾更新期限，請洽營業單位辦理。
+
+如需協助，請於服務時間（週一至週五 09:00–17:30）致電 02-2345-6789。
+
+續期銀行 敬上
+""")
+
+
 def test_each_reason_of_a_refusal_has_its_own_text(voice: Voice) -> None:
     told = {
         voice.sms(facts.Refused(**CERTIFICATE, reason=reason, opens_at=END), locale)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from jinja2 import UndefinedError
+from jinja2.exceptions import SecurityError
 
 from templates import facts
 from templates.bank import LONGEST, Bank
@@ -22,7 +23,7 @@ class Unwritten(facts.Facts):
 
 
 class Hollow(facts.Facts):
-    message = "expired"
+    message = "code"
 
 
 @pytest.mark.parametrize("locale", ["fr", "zh-tw", "", "../../etc"])
@@ -37,8 +38,18 @@ def test_a_message_that_nobody_wrote_is_refused_by_name(voice: Voice) -> None:
 
 
 def test_a_missing_fact_is_refused_and_not_left_blank(voice: Voice) -> None:
-    with pytest.raises(UndefinedError, match=r"'not_after'|'serial_tail'"):
+    with pytest.raises(UndefinedError, match="has no attribute 'code'"):
         voice.sms(Hollow(), "en")
+
+
+@pytest.mark.parametrize(
+    "reaching", ["{{ facts.__class__.__mro__ }}", "{{ [].append(1) }}", "{{ facts.__init__() }}"]
+)
+def test_a_template_reaches_nothing_but_facts(voice: Voice, reaching: str) -> None:
+    template = voice._environment.from_string(reaching)
+
+    with pytest.raises(SecurityError):
+        template.render(facts=CODE)
 
 
 @pytest.mark.parametrize("code", ["", "123", "12345678901", "12a4", "１２３４", " 1234", "1234\n"])
