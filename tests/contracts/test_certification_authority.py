@@ -89,7 +89,7 @@ def test_the_same_id_for_something_else_is_refused(
 ) -> None:
     first = issued(ca, request())
 
-    assert refusal(ca, request(**changed)) == "duplicateCertReq"
+    assert refusal(ca, request(0, **changed)) == "duplicateCertReq"
     assert issued(ca, request()) == first
 
 
@@ -199,4 +199,4 @@ def test_a_late_repetition_does_not_suspend_again(checking: CertificationAuthori
 def test_what_the_profile_does_not_allow_is_refused(
     checking: CertificationAuthority, wrong: dict[str, object], code: str
 ) -> None:
-    assert refusal(checking, replace(request(), **wrong)) == code  # type: ignore[arg-type] -- each case changes another field
+    assert refusal(checking, replace(request(), **wrong)) == code  # type: ignore[arg-type]  # each case changes another field

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-
-from cryptography import x509
+from typing import TYPE_CHECKING
 
 from renewal.errors import GatewayRefusedError
-from renewal.gateways.ca.profiles import Profile
-from renewal.gateways.ca.subject_key import SubjectKey
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from renewal.gateways.ca.profiles import Profile
+    from renewal.gateways.ca.subject_key import SubjectKey
 
 
 def subject(profile: Profile, common_name: str) -> x509.Name:

@@ -6,8 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -23,6 +22,9 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from renewal.errors import XuqiError
 from renewal.gateways.ca import der
 from renewal.gateways.ca.to_be_signed import Issuer
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 P_256: Final = "P-256"

@@ -5,15 +5,18 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from renewal.gateways.ca import authority, crl, profiles
 from renewal.gateways.ca.authority import ISSUING, OCSP_SIGNER, ROOT, Authority
-from renewal.store.ca_book import CaBook
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from renewal.store.ca_book import CaBook
 
 _ROOT_CRL: Final = "root.crl"
 _SALT: Final = "salt"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from renewal.gateways.ca import der
-from renewal.gateways.ca.authority import Authority
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from renewal.gateways.ca.authority import Authority
 
 #: CRLReason by name (RFC 5280, 5.3.1). ``unspecified`` is not among them: it is never sent.
 REASONS: Final = {

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from renewal.clock import Clock
 from renewal.errors import GatewayRefusedError
 from renewal.gateways.ca import admission, ceremony, profiles, subject_key
 from renewal.gateways.ca.authority import new_serial
@@ -20,11 +17,17 @@ from renewal.gateways.ca.history import History
 from renewal.gateways.ca.port import Can, Issued, Reason, Request, Status
 from renewal.gateways.ca.publication import Publication
 from renewal.gateways.ca.states import HOLD, States
-from renewal.gateways.ca.subject_key import SubjectKey
 from renewal.gateways.ca.to_be_signed import Template
-from renewal.gateways.ledger import OutsideLedger
 from renewal.secret import Secret
 from renewal.store.ca_book import CaBook, Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from renewal.clock import Clock
+    from renewal.gateways.ca.subject_key import SubjectKey
+    from renewal.gateways.ledger import OutsideLedger
 
 BOOK: Final = "ca.db"
 
@@ -357,7 +360,7 @@ def _hex(serial: int) -> str:
 def _key_of(der: bytes) -> SubjectKey:
     try:
         x509.load_der_x509_csr(der)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         return subject_key.from_public_key(der)
     return subject_key.from_request(der)
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from typing import TYPE_CHECKING
 
 from renewal.gateways.ca import outside
-from renewal.gateways.ledger import OutsideLedger
-from renewal.store.ca_book import CaBook, Entry
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from renewal.gateways.ledger import OutsideLedger
+    from renewal.store.ca_book import CaBook, Entry
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
 from renewal.errors import GatewayUnavailableError
 from renewal.gateways.ca.ocsp import LONGEST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 Answer = tuple[int, str, bytes]  #: status, content type, body
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
-from datetime import datetime
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -18,6 +16,10 @@ from renewal.gateways.ca.authority import new_serial
 from renewal.gateways.ca.port import Can, Issued, Reason, Request, Status
 from renewal.gateways.ca.subject_key import SubjectKey
 from renewal.gateways.ca.to_be_signed import Issuer, Template
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
 
 _ISSUER_NAME: Final = x509.Name(
     [

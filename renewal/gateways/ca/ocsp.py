@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,8 +13,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 
 from renewal.gateways.ca import der
-from renewal.gateways.ca.authority import Authority
 from renewal.gateways.ca.crl import REASONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from renewal.gateways.ca.authority import Authority
 
 LONGEST: Final = 8_192  #: bytes; a question has about 120
 #: RFC 8954 allows 32 octets, RFC 9654, which replaces it, 128; neither allows none.
@@ -31,6 +34,10 @@ _HASHES: Final = {
     "sha384": "2.16.840.1.101.3.4.2.2",
     "sha512": "2.16.840.1.101.3.4.2.3",
 }
+_UNREADABLE: Final = (
+    *(ValueError, TypeError, NotImplementedError, UnsupportedAlgorithm),
+    *(x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
 _GOOD: Final = der.tlv(0x80)
 _UNKNOWN: Final = der.tlv(0x82)
 
@@ -92,7 +99,7 @@ def read(request: bytes) -> Question:
             serial=asked.serial_number,
             nonce=_nonce(asked.extensions),
         )
-    except (ValueError, TypeError, NotImplementedError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise MalformedError from error
     if question.hash not in _HASHES or question.serial < 0:
         raise MalformedError

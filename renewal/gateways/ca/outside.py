@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from renewal.gateways.ledger import OutsideLedger
-from renewal.store.ca_book import CaBook
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from renewal.gateways.ledger import OutsideLedger
+    from renewal.store.ca_book import CaBook
 
 _BLOCK: Final = 65_536
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class Reason(StrEnum):
@@ -64,7 +66,8 @@ class Can:
 
 
 class CertificationAuthority(Protocol):
-    can: Can
+    @property
+    def can(self) -> Can: ...
 
     def issue(self, request: Request) -> Issued | Waiting:
         """

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from renewal.clock import Clock
 from renewal.errors import GatewayUnavailableError
 from renewal.gateways.ca import ceremony, crl
-from renewal.gateways.ca.authority import Authority
 from renewal.gateways.ca.ceremony import CaSettings, Opened, to_second
 from renewal.gateways.ca.ocsp import (
     MALFORMED,
@@ -20,6 +19,10 @@ from renewal.gateways.ca.ocsp import (
     read,
 )
 from renewal.store.ca_book import CaBook, StoredCrl
+
+if TYPE_CHECKING:
+    from renewal.clock import Clock
+    from renewal.gateways.ca.authority import Authority
 
 
 class Publication:

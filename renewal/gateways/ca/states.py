@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from renewal.clock import Clock
 from renewal.errors import GatewayRefusedError
 from renewal.gateways.ca import crl
-from renewal.gateways.ca.history import History
 from renewal.gateways.ca.port import Status
-from renewal.store.ca_book import CaBook, Entry
+
+if TYPE_CHECKING:
+    from renewal.clock import Clock
+    from renewal.gateways.ca.history import History
+    from renewal.store.ca_book import CaBook, Entry
 
 HOLD: Final = "certificateHold"
 

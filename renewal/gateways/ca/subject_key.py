@@ -46,7 +46,7 @@ def from_request(csr: bytes) -> SubjectKey:
         key = request.public_key()
         digest = request.signature_hash_algorithm
         proven = request.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, x509.InvalidVersion, UnsupportedAlgorithm) as error:
         raise GatewayRefusedError(
             f"not a PKCS#10 request in DER that can be read: {error}", code="badRequest"
         ) from error

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
-
-from cryptography import x509
+from typing import TYPE_CHECKING, Final
 
 from renewal.gateways.ca import der
-from renewal.gateways.ca.profiles import Profile
-from renewal.gateways.ca.subject_key import SubjectKey
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from cryptography import x509
+
+    from renewal.gateways.ca.profiles import Profile
+    from renewal.gateways.ca.subject_key import SubjectKey
 
 _VERSION_3: Final = der.explicit(0, der.integer(2))
 _AUTHORITY_KEY_IDENTIFIER: Final = "2.5.29.35"

@@ -68,7 +68,7 @@ def request(number: int = 0, **changed: object) -> Request:
         "not_before": START,
         "not_after": END,
     }
-    return Request(**{**asked, **changed})  # type: ignore[arg-type] -- each test says what it changes
+    return Request(**{**asked, **changed})  # type: ignore[arg-type]  # each test says what it changes
 
 
 def open_ca(
@@ -92,3 +92,9 @@ def parsed(der: bytes) -> x509.Certificate:
 
 def serial_of(der: bytes) -> int:
     return parsed(der).serial_number
+
+
+def ecdsa_key_of(der: bytes) -> ec.EllipticCurvePublicKey:
+    found = parsed(der).public_key()
+    assert isinstance(found, ec.EllipticCurvePublicKey)
+    return found

@@ -7,7 +7,7 @@ import http.client
 import subprocess
 import threading
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from http.server import ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ from tests.unit.ca.asking import (
     END,
     PASSPHRASE,
     START,
+    ecdsa_key_of,
     key,
     open_ca,
     parsed,
@@ -79,9 +80,10 @@ def reasons(found: x509.CertificateRevocationList) -> dict[int, x509.ReasonFlags
 
 
 def question(ca: EmbeddedCa, serial: int, nonce: bytes | None = None) -> bytes:
-    issuer = parsed(ca.issuing_certificate)
-    name = sha256(issuer.subject.public_bytes()).digest()
-    point = issuer.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    name = sha256(parsed(ca.issuing_certificate).subject.public_bytes()).digest()
+    point = ecdsa_key_of(ca.issuing_certificate).public_bytes(
+        Encoding.X962, PublicFormat.UncompressedPoint
+    )
     builder = ocsp.OCSPRequestBuilder().add_certificate_by_hash(
         name, sha256(point).digest(), serial, hashes.SHA256()
     )
@@ -99,11 +101,11 @@ def ask(ca: EmbeddedCa, serial: int, nonce: bytes | None = None) -> ocsp.OCSPRes
 
 def test_an_empty_crl_is_signed_by_the_ca_and_names_its_key(ca: EmbeddedCa) -> None:
     found = read_crl(ca)
-    issuer = parsed(ca.issuing_certificate)
+    issuer = ecdsa_key_of(ca.issuing_certificate)
 
-    assert found.is_signature_valid(issuer.public_key())  # type: ignore[arg-type] -- an ECDSA key
+    assert found.is_signature_valid(issuer)
     authority = found.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
-    assert authority == x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())
+    assert authority == x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer)
     assert len(found) == 0
     assert found.last_update_utc == START
     assert found.next_update_utc == START + timedelta(hours=24)
@@ -201,7 +203,7 @@ def test_an_unchanged_crl_is_renewed_at_half_its_life(ca: EmbeddedCa, clock: Vir
 def test_the_root_has_an_empty_crl_for_the_life_of_the_issuing_ca(ca: EmbeddedCa) -> None:
     found = x509.load_der_x509_crl(ca.root_crl())
 
-    assert found.is_signature_valid(parsed(ca.root_certificate).public_key())  # type: ignore[arg-type] -- an ECDSA key
+    assert found.is_signature_valid(ecdsa_key_of(ca.root_certificate))
     assert len(found) == 0
     assert found.next_update_utc == parsed(ca.issuing_certificate).not_valid_after_utc
 
@@ -219,13 +221,13 @@ def test_the_root_has_an_empty_crl_for_the_life_of_the_issuing_ca(ca: EmbeddedCa
     number=st.integers(1, 1 << 60),
 )
 def test_a_crl_written_by_hand_is_what_the_builder_of_cryptography_writes(
-    entries: list[tuple[int, object, str]], number: int
+    entries: list[tuple[int, datetime, str]], number: int
 ) -> None:
     authority = root(key(1000), START, END)
 
     by_hand = crl.build(
         authority,
-        [crl.entry(*one) for one in entries],  # type: ignore[arg-type] -- hypothesis' datetimes
+        [crl.entry(*one) for one in entries],
         number=number,
         this_update=START,
         next_update=END,
@@ -234,7 +236,7 @@ def test_a_crl_written_by_hand_is_what_the_builder_of_cryptography_writes(
     revoked = [
         x509.RevokedCertificateBuilder(
             serial,
-            at.replace(microsecond=0),  # type: ignore[attr-defined] -- as above
+            at.replace(microsecond=0),
             [x509.Extension(x509.CRLReason.oid, False, x509.CRLReason(x509.ReasonFlags(why)))],  # noqa: FBT003 -- positional there
         ).build()
         for serial, at, why in entries
@@ -269,7 +271,10 @@ def test_good_revoked_on_hold_and_unknown_are_told_apart(ca: EmbeddedCa) -> None
 def test_the_certificate_of_another_ca_is_unknown(ca: EmbeddedCa) -> None:
     serial = issue(ca).serial_number
     asked = ocsp.OCSPRequestBuilder().add_certificate_by_hash(
-        bytes(20), bytes(20), serial, hashes.SHA1()  # noqa: S303 -- what clients of RFC 5019 send
+        bytes(20),
+        bytes(20),
+        serial,
+        hashes.SHA1(),  # noqa: S303 -- what clients of RFC 5019 send
     )
 
     found = ocsp.load_der_ocsp_response(ca.ocsp(asked.build().public_bytes(Encoding.DER)))
@@ -477,9 +482,7 @@ def test_openssl_verifies_a_good_and_refuses_a_revoked_certificate(
     )
 
     for check in ("-crl_check", "-crl_check_all"):
-        assert "good.pem: OK" in openssl(
-            "verify", *chain, check, pem(tmp_path / "good.pem", good)
-        )
+        assert "good.pem: OK" in openssl("verify", *chain, check, pem(tmp_path / "good.pem", good))
         assert "certificate revoked" in openssl(
             "verify", *chain, check, pem(tmp_path / "revoked.pem", revoked)
         )
@@ -533,4 +536,3 @@ def test_a_hundred_thousand_entries_are_signed_in_seconds(ca: EmbeddedCa) -> Non
     der = crl.build(authority, entries, number=1, this_update=START, next_update=END)
 
     assert len(x509.load_der_x509_crl(der)) == 100_000
-
