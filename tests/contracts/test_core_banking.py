@@ -408,10 +408,17 @@ for n in range(30):
 """
 
 
+def drainer(path: Path, number: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", DRAIN, str(path), str(number), ALICE],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
 def test_processes_that_drain_one_account_never_overdraw_it(embedded: EmbeddedWorld) -> None:
-    command = [sys.executable, "-c", DRAIN, str(embedded.path)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    workers = [subprocess.Popen([*command, str(n), ALICE], cwd=ROOT, **pipes) for n in range(3)]
+    workers = [drainer(embedded.path, n) for n in range(3)]
     for worker in workers:
         assert worker.stdout is not None
         assert worker.stdout.readline() == b"ready\n"
