@@ -212,12 +212,12 @@ def check_request(csr_der: bytes) -> bytes:
     strong_ec = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1)
     if not (strong_rsa or strong_ec):
         raise BadRequestError("the key must be P-256 or RSA of 2048 bits or more")
-    return spki_sha256(key)
+    return spki_sha256(csr)
 
 
-def spki_sha256(key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey) -> bytes:
+def spki_sha256(of: x509.Certificate | x509.CertificateSigningRequest) -> bytes:
     return hashlib.sha256(
-        key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        of.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     ).digest()
 
 

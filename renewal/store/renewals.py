@@ -80,6 +80,14 @@ def payments_of(work: Work, certificate: int) -> int:
     ) or 0
 
 
+def key_is_used(work: Work, key: bytes) -> bool:
+    """
+    Whether a renewal, of anybody, has had this public key (its SHA-256) before.
+    """
+    query = sa.select(sa.func.count()).where(t.c.spki_sha256 == key)
+    return bool(work.connection.scalar(query))
+
+
 def waiting_since(
     work: Work, states: Collection[str], moved_before: datetime, after: str, at_most: int
 ) -> Sequence[Renewal]:

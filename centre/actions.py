@@ -1,0 +1,314 @@
+"""What a customer can do: ask, confirm by code, hand in a request, collect, prove, decline, pay."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from renewal import cycle
+from renewal.errors import XuqiError
+from renewal.rules import code as code_rules
+from renewal.rules import eligibility, fee, mask
+from renewal.rules.eligibility import Refusal
+from renewal.rules.window import closes_at
+from renewal.store import messages as message_queries
+from renewal.store import renewals as queries
+from renewal.store.rows import Challenge, Payment, Renewal
+from schema.events import CodeRequested, PaymentRequested
+from schema.policy import FeeHow
+
+if TYPE_CHECKING:
+    from renewal.cycle import Policies
+    from renewal.keys import Keys
+    from renewal.store.engine import Store
+    from renewal.store.rows import Certificate, Customer
+    from renewal.store.work import Work
+
+DAY = timedelta(days=1)
+
+
+class CodeSaid(StrEnum):
+    """
+    What a customer is told of a code that was entered. An unknown or foreign one is just wrong.
+    """
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    EXPIRED = "expired"
+    LOCKED = "locked"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """
+    A code is on its way; the addresses are masked.
+    """
+
+    challenge: str
+    seconds: int
+    to: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotSent:
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """
+    The code's own result, and how many tries are left.
+    """
+
+    said: CodeSaid
+    tries_left: int = 0
+
+
+@dataclass(frozen=True)
+class Centre:
+    """
+    Each action is one transaction; what follows from it, the consumers do.
+    """
+
+    store: Store
+    policies: Policies
+    keys: Keys
+
+    # --- renewals -------------------------------------------------------------------------------
+
+    def request(self, certificate: int, *, branch: str | None = None) -> Renewal | Refusal:
+        """
+        Reserve a renewal, or say why not.
+        """
+        with self.store.work() as work:
+            row = work.certificates.get(certificate)
+            return cycle.request(work, row, self.policies, branch=branch)
+
+    def decline(self, renewal: str, why: str = "declined by the customer") -> None:
+        """
+        End a renewal that waits for its customer.
+
+        Raises:
+            NotNowError: it is past that.
+        """
+        with self.store.work() as work:
+            row = work.renewals.get(renewal)
+            if row.state not in cycle.WAITS_FOR_CUSTOMER:
+                raise cycle.NotNowError(f"{renewal} is {row.state} and cannot be declined")
+            for event in cycle.abandon(work, row, why, self.policies):
+                work.emit(event)
+
+    def confirm(
+        self, renewal: str, *, challenge: str, code: str, session: str, csr: bytes, terms: bytes
+    ) -> Answer:
+        """
+        Confirm a renewal with a code, and hand in the request for the new key's certificate.
+
+        Raises:
+            BadRequestError, NotNowError: nothing was spent.
+        """
+        key = cycle.check_request(csr)
+        with self.store.look() as look:
+            row = look.renewals.get(renewal)
+            if row.state != "requested":
+                raise cycle.NotNowError(f"{renewal} is {row.state}, not requested")
+            if queries.key_is_used(look, key):
+                raise cycle.BadRequestError("this key was used before: make a new one")
+        answer = self.enter_code(
+            challenge, code, session=session, action="renew", certificate=row.certificate
+        )
+        if answer.said is CodeSaid.RIGHT:
+            with self.store.work() as work:
+                row = work.renewals.get(renewal)
+                for event in cycle.confirm(work, row, csr=csr, key=key, terms=terms):
+                    work.emit(event)
+        return answer
+
+    def collect(self, renewal: str) -> bytes | None:
+        """
+        Return the new certificate (DER), or ``None`` while it is not there.
+        """
+        with self.store.work() as work:
+            row = work.renewals.get(renewal)
+            if row.state == "issued":
+                work.renewals.change(row, state="delivered")
+                work.decide(row.certificate, "renewal", "delivered", renewal=row.id)
+            if row.new_certificate is None or row.state not in {
+                "issued", "delivered", "activated", "done",
+            }:  # fmt: skip
+                return None
+            new = work.certificates.get(row.new_certificate)
+            return work.vault.open(new.der_sealed, "certificates.der")
+
+    def prove(self, renewal: str, signature: bytes) -> None:
+        """
+        Put the new certificate in force: its key has signed the renewal's challenge.
+
+        Raises:
+            ProofError, NotNowError: nothing has changed.
+        """
+        with self.store.work() as work:
+            row = work.renewals.get(renewal)
+            for event in cycle.activate(work, row, signature, self.policies):
+                work.emit(event)
+
+    # --- codes ----------------------------------------------------------------------------------
+
+    def send_code(self, certificate: int, *, action: str, session: str) -> Sent | NotSent:
+        """
+        Send a one-time code; it kills every earlier one of this customer.
+
+        A resend does not forgive wrong entries: they are counted over 24 hours.
+        """
+        with self.store.work() as work:
+            row = work.certificates.find(certificate)
+            customer = work.customers.find(row.customer) if row and row.customer else None
+            if row is None or customer is None:
+                return NotSent(why="no code can be sent for this certificate")
+            rules = self.policies.of(row.product).confirm.code
+            if rules is None:
+                return NotSent(why="this product is not confirmed by a code")
+            why = self._why_no_code(customer, action, work)
+            if why is not None:
+                work.decide(row.id, "code", "refused", why)
+                return NotSent(why=why)
+            message_queries.supersede_all(work, customer.id)
+            challenge = self._challenge(row, customer, action, session, work)
+            work.emit(CodeRequested(challenge=challenge.id, send_number=1))
+            work.decide(row.id, "code", "requested", action)
+            mobile = work.vault.open_text(customer.mobile_sealed or b"", "customers.mobile")
+            to = [mask.phone(mobile)]
+            if action in rules.mail_too_for and customer.mail_sealed and not customer.mail_bad:
+                to.append(mask.mail(work.vault.open_text(customer.mail_sealed, "customers.mail")))
+            return Sent(challenge=challenge.id, seconds=rules.seconds, to=tuple(to))
+
+    def _why_no_code(self, customer: Customer, action: str, work: Work) -> str | None:
+        if customer.mobile_sealed is None or customer.mobile_bad:
+            return "no mobile number is on file"
+        if code_rules.is_locked(
+            message_queries.wrong_tries(work, customer.id, action, work.at - DAY)
+        ):
+            return "too many wrong codes: locked for 24 hours"
+        lately = message_queries.codes_sent(
+            work, customer.id, customer.mobile_hash, work.at - timedelta(minutes=10)
+        )
+        today = message_queries.codes_sent(work, customer.id, customer.mobile_hash, work.at - DAY)
+        refusal = code_rules.may_send(
+            sent_last_10_min=max(lately), sent_today=max(today), sent_hour_ip_block=0
+        )
+        return refusal.value if refusal else None
+
+    def _challenge(
+        self, certificate: Certificate, customer: Customer, action: str, session: str, work: Work
+    ) -> Challenge:
+        rules = self.policies.of(certificate.product).confirm.code
+        if rules is None:
+            raise XuqiError(f"{certificate.product} is not confirmed by a code")
+        key = "K" + os.urandom(12).hex()
+        digits = code_rules.digits(self.keys.codes.value, key, 1, rules.digits)
+        return work.challenges.put(
+            Challenge(
+                id=key,
+                customer=customer.id,
+                action=action,
+                certificate=certificate.id,
+                session_hash=_session(session),
+                contact_version=customer.contact_version,
+                mobile_hash=customer.mobile_hash,
+                fingerprint=code_rules.fingerprint(self.keys.pepper.value, key, digits),
+                issued_at=work.at,
+                expires_at=work.at + timedelta(seconds=rules.seconds),
+                tries=0,
+                most_tries=rules.tries,
+                used_at=None,
+                superseded_at=None,
+            )
+        )
+
+    def enter_code(
+        self, challenge: str, code: str, *, session: str, action: str, certificate: int
+    ) -> Answer:
+        """
+        Try a code once. The try is spent before the code is looked at.
+        """
+        with self.store.work() as work:
+            spent = message_queries.spend_a_try(work, challenge)
+        with self.store.work() as work:
+            row = work.challenges.find(challenge)
+            if row is None:
+                return Answer(said=CodeSaid.WRONG)
+            if not spent:
+                locked = row.tries >= row.most_tries and row.used_at is None
+                return Answer(said=CodeSaid.LOCKED if locked else CodeSaid.EXPIRED)
+            left = row.most_tries - row.tries
+            if not self._is_right(row, code, session, action, certificate, work):
+                work.decide(row.certificate, "code", "wrong", f"{left} tries left")
+                return Answer(said=CodeSaid.WRONG if left else CodeSaid.LOCKED, tries_left=left)
+            if not message_queries.use(work, challenge):
+                return Answer(said=CodeSaid.EXPIRED)
+            work.decide(row.certificate, "code", "used")
+            return Answer(said=CodeSaid.RIGHT, tries_left=left)
+
+    def _is_right(
+        self,
+        row: Challenge,
+        code: str,
+        session: str,
+        action: str,
+        certificate: int,
+        work: Work,
+    ) -> bool:
+        """
+        Right only for the session, action, certificate and contact that it was made for.
+        """
+        customer = work.customers.get(row.customer)
+        bound = (
+            row.action == action
+            and row.certificate == certificate
+            and row.contact_version == customer.contact_version
+            and code_rules.same(row.session_hash, _session(session))
+        )
+        entered = code_rules.fingerprint(self.keys.pepper.value, row.id, code)
+        return code_rules.same(entered, row.fingerprint) and bound
+
+    # --- fees -----------------------------------------------------------------------------------
+
+    def pay(self, certificate: int) -> Payment | NotSent:
+        """
+        Ask for the fee of a renewal to come to be debited; it is paid once.
+        """
+        with self.store.work() as work:
+            row = work.certificates.get(certificate)
+            policy = self.policies.of(row.product)
+            why = None
+            if policy.fee.how is not FeeHow.PREPAID:
+                why = "this product is not paid beforehand"
+            elif queries.payment_of(work, certificate, "asked", "paid", "reserved") is not None:
+                why = "it is paid already"
+            elif row.state != "active" or work.at > closes_at(row.not_after, policy.window):
+                why = eligibility.Refusal.WINDOW_OVER.value
+            if why is not None or row.customer is None:
+                return NotSent(why=why or "nobody is known to pay")
+            payment = work.payments.put(
+                Payment(
+                    id=f"P{row.id:08d}-{queries.payments_of(work, row.id) + 1:02d}",
+                    customer=row.customer,
+                    certificate=row.id,
+                    amount=fee.amount_at(work.at, policy),
+                    state="asked",
+                    renewal=None,
+                    asked_at=work.at,
+                    version=1,
+                )
+            )
+            work.decide(row.id, "fee", "payment asked", f"NT${payment.amount}")
+            work.emit(PaymentRequested(payment=payment.id))
+            return payment
+
+
+def _session(session: str) -> bytes:
+    return hashlib.sha256(session.encode()).digest()

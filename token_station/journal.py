@@ -1,0 +1,121 @@
+"""The station's own record on disk: each step of a token's renewal, before it is begun."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from renewal.errors import XuqiError
+
+
+class Step(StrEnum):
+    """
+    What is on record. A word that ends in -ing was begun, and may or may not have been done.
+    """
+
+    WAITING = "waiting for token"
+    SEEN = "token seen"
+    PIN_VERIFIED = "PIN verified"
+    MAKING_KEY = "making key"
+    KEY_MADE = "key made"
+    REQUEST_SIGNED = "request signed"
+    REQUEST_SENT = "request sent"
+    CERTIFICATE_RECEIVED = "certificate received"
+    WRITING = "writing"
+    WRITTEN = "written, read back"
+    PROVEN = "proven"
+    DONE = "done"
+    ENDED = "ended"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """
+    One step of one job; what it adds stands for every later step. No PIN, no personal data.
+    """
+
+    renewal: str
+    step: Step
+    at: str
+    token_serial: str | None = None
+    old_certificate_sha256: str | None = None
+    keep_sha256: tuple[str, ...] | None = None
+    algorithm: str | None = None
+    challenge: str | None = None  # base64
+    place: str | None = None
+    spki: str | None = None  # hex, DER
+    csr: str | None = None  # base64
+    proof: str | None = None  # base64
+    sealed: str | None = None  # the certificate, under the branch's key
+    signature: str | None = None  # base64
+    why: str | None = None
+
+
+class JournalError(XuqiError):
+    """
+    The journal cannot be read; the text names the file and the line.
+    """
+
+
+class Journal:
+    """
+    Append-only JSON lines, on the disk before the next step. Reading them again gives the jobs.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._jobs: dict[str, Entry] = {}
+        self._end = _read(path, self._jobs)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        os.ftruncate(self._file, self._end)  # half a line was never acted upon
+
+    def write(self, entry: Entry) -> Entry:
+        """
+        Put a step on record; return the job as it stands now.
+        """
+        line = msgspec.json.encode(entry) + b"\n"
+        os.pwrite(self._file, line, self._end)
+        os.fdatasync(self._file)
+        self._end += len(line)
+        return _merge(self._jobs, entry)
+
+    def job(self, renewal: str) -> Entry | None:
+        return self._jobs.get(renewal)
+
+    def open_jobs(self) -> list[Entry]:
+        """
+        The jobs that are not over, in the order in which they came.
+        """
+        over = {Step.DONE, Step.ENDED}
+        return [job for job in self._jobs.values() if job.step not in over]
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+def _merge(jobs: dict[str, Entry], entry: Entry) -> Entry:
+    before = jobs.get(entry.renewal)
+    if before is None:
+        jobs[entry.renewal] = entry
+        return entry
+    added = {name: value for name, value in msgspec.structs.asdict(entry).items() if value}
+    jobs[entry.renewal] = merged = msgspec.structs.replace(before, **added)
+    return merged
+
+
+def _read(path: Path, jobs: dict[str, Entry]) -> int:
+    """
+    Read the whole lines; return where the last of them ends.
+    """
+    if not path.exists():
+        return 0
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    for number, line in enumerate(content[:end].splitlines(), start=1):
+        try:
+            _merge(jobs, msgspec.json.decode(line, type=Entry))
+        except msgspec.MsgspecError as error:
+            raise JournalError(f"{path}, line {number}: {error}") from error
+    return end

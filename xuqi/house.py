@@ -1,0 +1,243 @@
+"""Puts the rooms together, as the settings say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from back_office.actions import BackOffice
+from centre.actions import Centre
+from consumers.billing import Billing
+from consumers.issuance import Issuance
+from consumers.notices import Notices
+from consumers.otp import OneTimeCodes
+from consumers.records import Records
+from consumers.reminders import Reminders
+from consumers.revocation import Revocation
+from consumers.sending import Carriers
+from renewal.clock import SystemClock
+from renewal.cycle import Policies
+from renewal.delivery import Delivery, nothing
+from renewal.eventlog.embedded import EmbeddedLog
+from renewal.rules.quiet import TaiwanCalendar
+from renewal.store.engine import Store
+from renewal.store.vault import Vault
+from schema.policy import load_policies
+from templates.voice import Voice
+from xuqi.settings import Settings, SettingsError, other_secret, read_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
+    from renewal.clock import Clock
+    from renewal.delivery import Consumer
+    from renewal.eventlog.port import EventLog
+    from renewal.gateways.bank.port import CoreBanking
+    from renewal.gateways.ca.port import CertificationAuthority
+    from renewal.gateways.mail.port import MailGateway
+    from renewal.gateways.sms.port import SmsGateway
+    from renewal.keys import Keys
+    from renewal.store.rows import Renewal
+    from renewal.store.work import Work
+
+#: Every account of the embedded bank starts with this, in whole New Taiwan dollars.
+OPENING_BALANCE = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outside:
+    """
+    The world outside, as this installation reaches it.
+    """
+
+    sms: SmsGateway
+    mail: MailGateway
+    ca: CertificationAuthority
+    bank: CoreBanking
+
+
+@dataclass(frozen=True, kw_only=True)
+class House:
+    """
+    Everything, put together once.
+    """
+
+    settings: Settings
+    clock: Clock
+    keys: Keys
+    store: Store
+    log: EventLog
+    policies: Policies
+    outside: Outside
+    voice: Voice = field(default_factory=Voice)
+
+    @property
+    def centre(self) -> Centre:
+        return Centre(self.store, self.policies, self.keys)
+
+    @property
+    def back_office(self) -> BackOffice:
+        return BackOffice(self.store, self.policies)
+
+    def consumers(self) -> tuple[Consumer, ...]:
+        """
+        Every consumer; codes first, for they are in a hurry.
+        """
+        carriers = Carriers(self.outside.sms, self.outside.mail)
+        return (
+            OneTimeCodes(
+                carriers=carriers,
+                voice=self.voice,
+                policies=self.policies,
+                key_generate=self.keys.codes,
+            ),
+            Billing(bank=self.outside.bank, policies=self.policies),
+            Issuance(ca=self.outside.ca, policies=self.policies, common_name=common_name),
+            Records(policies=self.policies, stations_key=self.keys.stations),
+            Revocation(ca=self.outside.ca, policies=self.policies),
+            Reminders(
+                carriers=carriers,
+                voice=self.voice,
+                policies=self.policies,
+                calendar=TaiwanCalendar(),
+                store=self.store,
+            ),
+            Notices(carriers=carriers, voice=self.voice, policies=self.policies),
+        )
+
+    def delivery(
+        self,
+        consumer: Consumer,
+        *,
+        pool: Executor | None = None,
+        probe: Callable[[str], None] = nothing,
+    ) -> Delivery:
+        reader = self.log.reader(consumer.group, consumer.topics)
+        return Delivery(consumer, reader, self.store, pool=pool, probe=probe)
+
+
+def common_name(work: Work, renewal: Renewal) -> str:
+    """
+    The subject's name as our record has it: <ID>-00-<6 digits of the certificate's number>.
+    """
+    customer = work.customers.get(renewal.customer)
+    number = work.vault.open_text(customer.id_number_sealed, "customers.id_number")
+    return f"{number}-00-{renewal.certificate % 1_000_000:06d}"
+
+
+def build(
+    settings: Settings, *, clock: Clock | None = None, outside: Outside | None = None
+) -> House:
+    """
+    Open the house; what is kept is made at the first opening.
+
+    Raises:
+        XuqiError: a setting, a secret, a policy or the database cannot be used.
+    """
+    clock = clock or SystemClock()
+    keys = read_keys(settings)
+    store = open_store(settings, clock, keys)
+    return House(
+        settings=settings,
+        clock=clock,
+        keys=keys,
+        store=store,
+        log=open_log(settings, store),
+        policies=Policies(load_policies(settings.policies)),
+        outside=outside or open_outside(settings, clock, keys),
+    )
+
+
+def open_store(settings: Settings, clock: Clock, keys: Keys) -> Store:
+    from schema.migrate import upgrade  # noqa: PLC0415 - Alembic is slow to import
+
+    settings.home.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.store)
+    return Store(settings.store, clock=clock, vault=Vault({1: keys.columns}))
+
+
+def open_log(settings: Settings, store: Store) -> EventLog:
+    if settings.log_url != "embedded:":
+        raise SettingsError(f"XUQI_LOG_URL: {settings.log_url!r} is no log that Xuqi knows")
+    return EmbeddedLog(store)
+
+
+def open_outside(settings: Settings, clock: Clock, keys: Keys) -> Outside:
+    return Outside(
+        sms=_sms(settings, clock),
+        mail=_mail(settings, clock, keys),
+        ca=_ca(settings, clock, keys),
+        bank=_bank(settings, clock),
+    )
+
+
+def _sms(settings: Settings, clock: Clock) -> SmsGateway:
+    url = urlsplit(settings.sms_url)
+    if url.scheme == "local":
+        from renewal.gateways.sms.mailbox import LocalSms  # noqa: PLC0415 - only what is used
+
+        return LocalSms(settings.home / "outside" / "sms.jsonl", clock)
+    if url.scheme != "twilio":
+        raise SettingsError(f"XUQI_SMS_URL: {settings.sms_url!r} is neither local: nor twilio://")
+    from renewal.gateways.sms.port import Lane  # noqa: PLC0415
+    from renewal.gateways.sms.twilio import TwilioSms  # noqa: PLC0415 - slow to import
+
+    base = parse_qs(url.query).get("base", [None])[0]
+    return TwilioSms(
+        account_sid=url.username or "",
+        auth_token=other_secret(settings, "twilio"),
+        messaging_services={
+            Lane.CODES: url.netloc.rpartition("@")[2],
+            Lane.REMINDERS: url.path.strip("/"),
+        },
+        status_callback=f"{settings.public}/sms-status",
+        base_url=base,
+    )
+
+
+def _mail(settings: Settings, clock: Clock, keys: Keys) -> MailGateway:
+    url = urlsplit(settings.mail_url)
+    if url.scheme == "local":
+        from renewal.gateways.mail.mailbox import LocalMail  # noqa: PLC0415 - only what is used
+
+        return LocalMail(settings.home / "outside" / "mail.jsonl", clock)
+    if url.scheme != "smtp":
+        raise SettingsError(f"XUQI_MAIL_URL: {settings.mail_url!r} is neither local: nor smtp://")
+    from renewal.gateways.mail.smtp import SmtpMail  # noqa: PLC0415 - only what is used
+
+    query = parse_qs(url.query)
+    if "from" not in query:
+        raise SettingsError("XUQI_MAIL_URL: say ?from=<address>, the sender of the mails")
+    return SmtpMail(
+        host=url.hostname or "localhost",
+        port=url.port or 587,
+        sender=query["from"][0],
+        key=keys.mail.value,
+        clock=clock,
+        tls=query.get("tls", ["verify"])[0],
+        ca_file=query.get("ca_file", [None])[0],
+        user=url.username,
+        password=other_secret(settings, "smtp") if url.username else None,
+    )
+
+
+def _ca(settings: Settings, clock: Clock, keys: Keys) -> CertificationAuthority:
+    if settings.ca_url != "embedded:":
+        raise SettingsError(f"XUQI_CA_URL: {settings.ca_url!r} is no CA that Xuqi knows")
+    from renewal.gateways.ca.embedded import EmbeddedCa  # noqa: PLC0415 - only what is used
+    from renewal.gateways.ledger import OutsideLedger  # noqa: PLC0415
+
+    ledger = OutsideLedger(settings.home / "outside" / "ca.jsonl", clock)
+    return EmbeddedCa(settings.home / "ca", clock, keys.ca, ledger=ledger)
+
+
+def _bank(settings: Settings, clock: Clock) -> CoreBanking:
+    if settings.bank_url != "embedded:":
+        raise SettingsError(f"XUQI_BANK_URL: {settings.bank_url!r} is no bank that Xuqi knows")
+    from renewal.gateways.bank.embedded import EmbeddedBank  # noqa: PLC0415 - only what is used
+
+    return EmbeddedBank(
+        settings.home / "outside" / "bank.jsonl", clock, opening=lambda _account: OPENING_BALANCE
+    )

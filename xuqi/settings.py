@@ -1,0 +1,114 @@
+"""The settings: none needed, all read once, an unknown one stops the process."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from renewal.errors import XuqiError
+from renewal.keys import Keys
+from renewal.secret import Secret, secret_made_once
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "XUQI_"
+SECRET_PREFIX = "XUQI_SECRET_"  # noqa: S105 - the name of a setting
+
+
+class SettingsError(XuqiError):
+    """
+    A setting cannot be used; the text names it and says why.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """
+    Each is the environment variable of its name, in capitals after ``XUQI_``.
+    """
+
+    home: Path = Path("var")  #: everything that is kept lies under it
+    store_url: str = ""  #: default: sqlite:///<home>/store.db; or postgresql+psycopg://...
+    log_url: str = "embedded:"  #: the log on the store's own tables
+    sms_url: str = "local:"  #: or twilio://<account>@<codes service>/<reminders service>?base=...
+    mail_url: str = "local:"  #: or smtp://<user>@<host>:<port>?from=<address>&tls=verify
+    ca_url: str = "embedded:"
+    bank_url: str = "embedded:"
+    policies: Path | None = None  #: a folder of product policies; default: the three samples
+    secrets: Path | None = None  #: a folder of secret files; default: <home>/secrets
+    branch: str = "001"  #: of this station
+    host: str = "127.0.0.1"
+    port: int = 8480  #: CRL, OCSP and status callbacks
+    public_url: str = ""  #: how the world reaches that port; default: http://<host>:<port>
+    workers: int = 8  #: calls to the outside at once, for each consumer
+
+    @property
+    def store(self) -> str:
+        return self.store_url or f"sqlite:///{self.home / 'store.db'}"
+
+    @property
+    def public(self) -> str:
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """
+    Raises:
+        SettingsError: an unknown name, or a value that cannot be used.
+    """
+    known = {field.name: field for field in fields(Settings)}
+    values: dict[str, object] = {}
+    for name, value in environment.items():
+        if not name.startswith(PREFIX) or name.startswith(SECRET_PREFIX):
+            continue
+        field = known.get(name.removeprefix(PREFIX).lower())
+        if field is None:
+            near = ", ".join(sorted(PREFIX + other.upper() for other in known))
+            raise SettingsError(f"{name} is no setting of Xuqi; there are: {near}")
+        values[field.name] = _value(name, str(field.type), value)
+    return Settings(**values)  # type: ignore[arg-type]
+
+
+def _value(name: str, kind: str, text: str) -> object:
+    if kind.startswith("Path"):
+        return Path(text)
+    if kind == "int":
+        if not text.isdecimal():
+            raise SettingsError(f"{name} must be a whole number")
+        return int(text)
+    return text
+
+
+def read_keys(settings: Settings, environment: Mapping[str, str] = os.environ) -> Keys:
+    """
+    Read each secret from the environment or its file; make the file at the first start.
+    """
+    folder = settings.secrets or settings.home / "secrets"
+    found = {}
+    for field in fields(Keys):
+        given = environment.get(SECRET_PREFIX + field.name.upper())
+        path = folder / f"{field.name}.key"
+        length = 12 if field.name == "tokens" else 32  # 24 hex digits: an AES-192 key
+        found[field.name] = (
+            Secret(given.encode()) if given else secret_made_once(path, length=length)
+        )
+    return Keys(**found)
+
+
+def other_secret(settings: Settings, name: str, environment: Mapping[str, str] = os.environ) -> str:
+    """
+    A secret that somebody else has given us: a carrier's token, a server's password.
+
+    Raises:
+        SettingsError: it is neither in the environment nor in a file.
+    """
+    given = environment.get(SECRET_PREFIX + name.upper())
+    if given:
+        return given
+    path = (settings.secrets or settings.home / "secrets") / f"{name}.key"
+    if not path.exists():
+        raise SettingsError(f"{SECRET_PREFIX}{name.upper()} is not set, and there is no file {path}")
+    return path.read_text().strip()
