@@ -32,6 +32,7 @@ class Retry(Outcome):
     after: timedelta
     why: str
     spends_a_try: bool = True  #: no, when waiting is the plan and not a failure
+    unsure: bool = False  #: yes, when it may have been done: see ``IfInterrupted``
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
 
 from renewal.errors import XuqiError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,14 @@ def secret_made_once(path: Path, *, length: int = 32) -> Secret:
     """
     Return the random secret in that file; make it, for the owner alone, if there is none yet.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return secret_from_file(path)
-    with os.fdopen(made, "wb") as file:
-        file.write(os.urandom(length).hex().encode())
-        file.flush()
-        os.fsync(file.fileno())
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Written whole before it gets its name, so that nobody reads half of it, and a power
+        # cut leaves none or all. A link is refused where another process was first.
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as file:
+            file.write(os.urandom(length).hex().encode())
+            file.flush()
+            os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                path.hardlink_to(file.name)
     return secret_from_file(path)

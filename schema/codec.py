@@ -11,7 +11,7 @@ from schema.events import KINDS, Event
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Union[KINDS])  # type: ignore[arg-type]  # noqa: UP007 - a union made from a tuple
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Union[KINDS])  # noqa: UP007 - of a tuple
 _encoder = msgspec.json.Encoder()
 
 #: No event of ours comes near this; what does is poison.
@@ -24,8 +24,16 @@ class UnreadableEventError(ValueError):
     """
 
 
+def kind_name(kind: type[Event]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
 def kind_of(event: Event) -> str:
-    return str(type(event).__struct_config__.tag)
+    return kind_name(type(event))
+
+
+#: Every kind's name.
+KIND_NAMES = frozenset(map(kind_name, KINDS))
 
 
 def encode(event: Event) -> bytes:
@@ -37,7 +45,8 @@ def decode(body: bytes) -> Event:
     Return the event.
 
     Raises:
-        UnreadableEventError: not JSON, an unknown kind, a missing, wrong or unknown field, too large.
+        UnreadableEventError: not JSON, too large, an unknown kind, a missing, wrong or unknown
+            field.
     """
     if len(body) > LARGEST:
         raise UnreadableEventError(f"{len(body)} bytes are more than an event's {LARGEST}")

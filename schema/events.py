@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from enum import StrEnum
 from typing import ClassVar
 
@@ -19,7 +19,9 @@ class Topic(StrEnum):
     STATIONS = "stations"  #: what stations are asked; one topic for each branch: stations.<branch>
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True
+):
     """
     A fact in the past tense. No personal data and no secret is ever in one.
 
@@ -244,7 +246,9 @@ class CertificateActivated(RenewalEvent, frozen=True, kw_only=True, tag="certifi
     new: int
 
 
-class OldCertificateSettled(RenewalEvent, frozen=True, kw_only=True, tag="old-certificate-settled.v1"):
+class OldCertificateSettled(
+    RenewalEvent, frozen=True, kw_only=True, tag="old-certificate-settled.v1"
+):
     revoked: bool  #: else it is kept until it expires
 
 
@@ -325,13 +329,17 @@ class StationEvent(Event, frozen=True, kw_only=True):
 
 class TokenJobRequested(StationEvent, frozen=True, kw_only=True, tag="token-job-requested.v1"):
     token_serial: str
-    old_certificate_sha256: str  #: of the certificate in force, by which the station finds its place
+    old_certificate_sha256: (
+        str  #: of the certificate in force, by which the station finds its place
+    )
     keep_sha256: tuple[str, ...]  #: of every certificate that must stay on the token
     algorithm: str
     challenge: str  #: what the new key must sign, in base64
 
 
-class TokenCertificateReady(StationEvent, frozen=True, kw_only=True, tag="token-certificate-ready.v1"):
+class TokenCertificateReady(
+    StationEvent, frozen=True, kw_only=True, tag="token-certificate-ready.v1"
+):
     sealed: str  #: the certificate, encrypted for the branch, in base64: its subject is personal
 
 

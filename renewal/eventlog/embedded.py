@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from renewal.store import log as queries
@@ -44,9 +41,8 @@ class EmbeddedReader:
         self._store = store
         self._group = group
         self._topics = tuple(sorted(topics))
-        self._claim = _Claim(store, group)
+        self._claim = store.claim(f"{group}.reader")
         self._position: int | None = None
-        self._given: int | None = None
 
     def poll(self, at_most: int, wait: timedelta) -> Sequence[Record]:
         seen = self._store.changes
@@ -58,20 +54,12 @@ class EmbeddedReader:
 
     def _look(self, at_most: int) -> Sequence[Record]:
         if not self._claim.held():
+            self._position = None
             return ()
-        if self._position is None:
-            self._position = self._start()
         with self._store.look() as work:
+            if self._position is None:
+                self._position = queries.position_of(work, self._group)
             return queries.events_after(work, self._topics, self._position, at_most)
-
-    def _start(self) -> int:
-        with self._store.look() as work:
-            position = queries.position_of(work, self._group)
-        if position is None:
-            position = 0
-            with self._store.work() as work:
-                queries.start_at(work, self._group, position)
-        return position
 
     def settle(self, last: Record, work: Work) -> None:
         queries.move_on(work, self._group, last.position)
@@ -80,39 +68,5 @@ class EmbeddedReader:
         self._position = last.position
 
     def close(self) -> None:
-        self._claim.release()
-
-
-class _Claim:
-    """
-    A group's place, held by one reader; the system takes it back when the process dies.
-    """
-
-    def __init__(self, store: Store, group: str) -> None:
-        self._store = store
-        self._group = group
-        self._file: int | None = None
-
-    def held(self) -> bool:
-        if self._file is None:
-            self._file = self._take()
-        return self._file is not None
-
-    def _take(self) -> int | None:
-        database = self._store.engine.url.database
-        if self._store.engine.dialect.name != "sqlite" or not database or database == ":memory:":
-            return -1
-        folder = Path(f"{database}.readers")
-        folder.mkdir(exist_ok=True)
-        file = os.open(folder / self._group, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            return None
-        return file
-
-    def release(self) -> None:
-        if self._file is not None and self._file >= 0:
-            os.close(self._file)
-        self._file = None
+        self._claim.close()
+        self._position = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from renewal.errors import XuqiError
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime, timedelta
@@ -13,10 +15,18 @@ if TYPE_CHECKING:
     from schema.events import Event
 
 
+class LogUnavailableError(XuqiError):
+    """
+    The log cannot be used now. What was read and not committed is read again.
+    """
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
     """
     An event as it lies on the log: its body has not been looked at.
+
+    The other fields fit their columns in ``schema.tables.log``, whatever lies on the log.
     """
 
     position: int
@@ -35,20 +45,29 @@ class Reader(Protocol):
 
     def poll(self, at_most: int, wait: timedelta) -> Sequence[Record]:
         """
-        Return the next records, in order within a key; none if there was none in that time.
+        Return the records after the last committed one, in order within a key.
+
+        None if there was none in that time. What was polled and not committed is given again.
+
+        Raises:
+            LogUnavailableError
         """
         ...
 
     def settle(self, last: Record, work: Work) -> None:
         """
-        Note that everything up to this record is dealt with, in that transaction where the log can.
+        Note that everything up to this record is dealt with, in that transaction.
+
+        A log that keeps its offsets elsewhere does nothing here.
         """
         ...
 
     def commit(self, last: Record) -> None:
         """
-        Note the same after the transaction, where the log can only do that.
-        A failure here is harmless: records are read again, and the inbox knows them.
+        Go on behind the last record of the last poll.
+
+        Raises:
+            LogUnavailableError: harmless; records are read again, and the inbox knows them.
         """
         ...
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from renewal.errors import XuqiError
+from renewal.store.claim import claim
 from renewal.store.shelf import ConflictError
 from renewal.store.work import Work
 
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from renewal.clock import Clock
+    from renewal.store.claim import Claim
     from renewal.store.vault import Vault
+
+#: PostgreSQL's serialization_failure and deadlock_detected: the same transaction may succeed next.
+ANOTHER_WAS_FIRST = ("40001", "40P01")
 
 
 class StoreUnavailableError(XuqiError):
@@ -36,8 +41,8 @@ class Store:
         self.clock = clock
         self.vault = vault
         self.engine = _engine(url)
-        # SQLite has one writer. A lock of ours is fair and wakes at once; its own is neither.
-        self._writer = threading.RLock() if self.engine.dialect.name == "sqlite" else None
+        # SQLite has one writer. Waiting for our own lock wakes at once; waiting for its is polling.
+        self._writer = _OneWriter() if self.engine.dialect.name == "sqlite" else nullcontext()
         self._changed = threading.Condition()
         self._changes = 0
 
@@ -45,39 +50,52 @@ class Store:
     def work(self) -> Iterator[Work]:
         """
         One transaction that may write. It is there whole after the block, or not at all.
+
+        Raises:
+            ConflictError: another transaction was first; read again and decide again.
+            StoreUnavailableError
         """
-        if self._writer is None:
-            with self._transaction("WRITE") as work:
-                yield work
-        else:
-            with self._writer, self._transaction("WRITE") as work:
-                yield work
-        with self._changed:
-            self._changes += 1
-            self._changed.notify_all()
+        with self._writer, self._transaction(xuqi_writes=True) as work:
+            yield work
+            work.flush()
+        self.wake()
 
     @contextmanager
     def look(self) -> Iterator[Work]:
         """
-        One transaction that only reads.
+        One transaction that only reads, and sees one moment's state.
+
+        Raises:
+            StoreUnavailableError
         """
-        with self._transaction("READ") as work:
+        how: dict[str, Any] = {}
+        if self.engine.dialect.name == "postgresql":
+            how = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self._transaction(**how) as work:
             yield work
 
     @contextmanager
-    def _transaction(self, purpose: str) -> Iterator[Work]:
+    def _transaction(self, **how: object) -> Iterator[Work]:
         try:
             with (
-                self.engine.connect().execution_options(xuqi_purpose=purpose) as connection,
+                self.engine.connect().execution_options(**how) as connection,
                 connection.begin(),
             ):
-                work = Work(connection, self.vault, self.clock.now())
-                yield work
-                work.flush()
-        except sa.exc.IntegrityError as error:  # another was first: read again, decide again
-            raise ConflictError(str(error.orig)) from error
-        except sa.exc.OperationalError as error:
+                yield Work(connection, self.vault, self.clock.now())
+        except sa.exc.IntegrityError as error:
+            raise ConflictError(_broken_rule(error)) from error
+        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+            if getattr(error.orig, "sqlstate", None) in ANOTHER_WAS_FIRST:
+                raise ConflictError("another transaction was first") from error
             raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
+        except sa.exc.TimeoutError as error:
+            raise StoreUnavailableError("every connection to the database is in use") from error
+
+    def claim(self, name: str) -> Claim:
+        """
+        A place that one process holds at a time.
+        """
+        return claim(self.engine, name)
 
     @property
     def changes(self) -> int:
@@ -95,7 +113,7 @@ class Store:
 
     def wake(self) -> None:
         """
-        End every wait, as at the end of a process.
+        End every wait, as after a change and at the end of a process.
         """
         with self._changed:
             self._changes += 1
@@ -103,6 +121,36 @@ class Store:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+class _OneWriter:
+    """
+    One transaction at a time; one within another would wait for itself for ever.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owner: int | None = None
+
+    def __enter__(self) -> None:
+        if self._owner == threading.get_ident():
+            raise RuntimeError("a transaction was begun within another one")
+        self._lock.acquire()
+        self._owner = threading.get_ident()
+
+    def __exit__(self, *_: object) -> None:
+        self._owner = None
+        self._lock.release()
+
+
+def _broken_rule(error: sa.exc.IntegrityError) -> str:
+    """
+    Name the rule only: PostgreSQL's text holds the row.
+    """
+    diagnosis = getattr(error.orig, "diag", None)
+    if diagnosis is None:
+        return str(error.orig)
+    return f"{diagnosis.table_name}: {diagnosis.constraint_name or diagnosis.column_name}"
 
 
 def _engine(url: str) -> sa.Engine:
@@ -125,6 +173,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
         "journal_mode=WAL",
         "synchronous=FULL",  # in batches it costs nothing
         "foreign_keys=ON",
+        "recursive_triggers=ON",  # else a REPLACE deletes rows behind an append-only table's back
         "cache_size=-65536",
     ):
         connection.execute(f"PRAGMA {pragma}")
@@ -132,5 +181,5 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A transaction that reads first and writes later could fail half-way: take the lock at once.
-    writes = connection.get_execution_options().get("xuqi_purpose") == "WRITE"
+    writes = connection.get_execution_options().get("xuqi_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,9 +1,10 @@
-"""What a consumer has begun, settled, parked and given up."""
+"""What a consumer has begun and settled, what waits for it, and what it has given up."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -12,10 +13,26 @@ from renewal.store.shelf import pages
 from schema.tables.log import dead_letters, inbox, parked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from renewal.store.work import Work
+
+
+class State(StrEnum):
+    """
+    What a consumer has made of an event; none yet, if it is not in the inbox.
+    """
+
+    BEGUN = "begun"  #: taken from the log; nobody knows the end of the attempt
+    PARKED = "parked"  #: waits, and nothing is open
+    UNSURE = "unsure"  #: waits, and nobody knows the end of an attempt
+    SETTLED = "settled"
+    DEAD = "dead"
+
+
+OPEN = (State.BEGUN, State.UNSURE)
+ENDED = (State.SETTLED, State.DEAD)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,46 +45,58 @@ class Item:
     parked: int | None = None  #: its row among the parked, if it waits there
     tries: int = 0  #: that were spent before this one
 
-
-def states(work: Work, consumer: str, identities: Collection[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for page in pages(identities):
-        query = sa.select(inbox.c.identity, inbox.c.state).where(
-            inbox.c.consumer == consumer, inbox.c.identity.in_(page)
-        )
-        found.update(row._tuple() for row in work.connection.execute(query))
-    return found
-
-
-def note(work: Work, consumer: str, known: dict[str, str], notes: dict[str, str]) -> None:
-    """
-    Write the new states; ``known`` are those that were there before.
-    """
-    rows = [
-        {"consumer": consumer, "identity": identity, "state": state, "at": work.at}
-        for identity, state in notes.items()
-        if known.get(identity) != state
-    ]
-    new = [row for row in rows if row["identity"] not in known]
-    old = [row for row in rows if row["identity"] in known]
-    if new:
-        work.connection.execute(sa.insert(inbox), new)
-    if old:
-        work.connection.execute(
-            sa.update(inbox)
-            .where(
-                inbox.c.consumer == sa.bindparam("who"),
-                inbox.c.identity == sa.bindparam("which"),
-            )
-            .values(state=sa.bindparam("now"), at=sa.bindparam("then")),
-            [
-                {"who": consumer, "which": row["identity"], "now": row["state"], "then": work.at}
-                for row in old
-            ],
-        )
+    def is_dealt_with(self, state: State | None) -> bool:
+        """
+        Whether it has ended, or is the log's second copy of one that waits among the parked.
+        """
+        taken_over = self.parked is None and state in {State.PARKED, State.UNSURE}
+        return taken_over or state in ENDED
 
 
 _record = ("topic", "key", "kind", "identity", "at", "body")
+_states = sa.select(inbox.c.identity, inbox.c.state).where(
+    inbox.c.consumer == sa.bindparam("consumer"),
+    inbox.c.identity.in_(sa.bindparam("identities", expanding=True)),
+)
+_note = sa.insert(inbox)
+_note_again = (
+    sa.update(inbox)
+    .where(inbox.c.consumer == sa.bindparam("who"), inbox.c.identity == sa.bindparam("which"))
+    .values(state=sa.bindparam("now"), at=sa.bindparam("then"))
+)
+# Locked where the database has row locks: an event that is about to wait behind these must
+# be seen by whoever ends the last of them, or it would wait for ever.
+_waiting = (
+    sa.select(parked.c.key)
+    .where(
+        parked.c.consumer == sa.bindparam("consumer"),
+        parked.c.key.in_(sa.bindparam("keys", expanding=True)),
+    )
+    .with_for_update(read=True)
+)
+_park = sa.insert(parked)
+_park_again = (
+    sa.update(parked)
+    .where(parked.c.id == sa.bindparam("row"))
+    .values(due=sa.bindparam("until"), tries=sa.bindparam("spent"), why=sa.bindparam("reason"))
+)
+_unpark = sa.delete(parked).where(parked.c.id == sa.bindparam("row"))
+_following = parked.alias()
+_free = (
+    sa.update(parked)
+    .where(
+        parked.c.id
+        == sa.select(sa.func.min(_following.c.id))
+        .where(
+            _following.c.consumer == sa.bindparam("who"),
+            _following.c.key == sa.bindparam("which"),
+        )
+        .scalar_subquery(),
+        parked.c.due.is_(None),
+    )
+    .values(due=sa.bindparam("from_now"))
+)
+_bury = sa.insert(dead_letters)
 _due = (
     sa.select(parked)
     .where(parked.c.consumer == sa.bindparam("consumer"), parked.c.due <= sa.bindparam("now"))
@@ -76,80 +105,124 @@ _due = (
 )
 
 
+class Inbox:
+    """
+    One consumer's book in one transaction.
+
+    What is written is collected until ``flush``, which is one ``executemany`` for each table.
+    """
+
+    def __init__(self, work: Work, consumer: str) -> None:
+        self._work = work
+        self._consumer = consumer
+        self._known: dict[str, State] = {}
+        self._notes: dict[str, State] = {}
+        self._parked: list[dict[str, Any]] = []
+        self._parked_again: list[dict[str, Any]] = []
+        self._freed: list[Item] = []
+        self._buried: list[dict[str, Any]] = []
+
+    def load(self, identities: Collection[str]) -> None:
+        for page in pages(identities):
+            named = {"consumer": self._consumer, "identities": page}
+            for identity, state in self._work.connection.execute(_states, named):
+                self._known[identity] = State(state)
+
+    def state(self, item: Item) -> State | None:
+        """
+        Return its state as loaded.
+        """
+        return self._known.get(item.record.identity)
+
+    def keys_that_wait(self, keys: Collection[str]) -> set[str]:
+        found: set[str] = set()
+        for page in pages(keys):
+            named = {"consumer": self._consumer, "keys": page}
+            found.update(self._work.connection.scalars(_waiting, named))
+        return found
+
+    def note(self, item: Item, state: State) -> None:
+        self._notes[item.record.identity] = state
+
+    def park(self, item: Item, *, due: datetime | None, tries: int, why: str) -> None:
+        """
+        Let an event wait until then, or, without ``due``, behind an earlier one of its key.
+        """
+        if item.parked is None:
+            waits = {"due": due, "tries": tries, "why": _told(why)}
+            self._parked.append(_columns(item.record) | {"consumer": self._consumer} | waits)
+        else:
+            row = {"row": item.parked, "until": due, "spent": tries, "reason": _told(why)}
+            self._parked_again.append(row)
+
+    def unpark(self, item: Item) -> None:
+        """
+        The event waits no more, and the next of its key comes forward.
+        """
+        if item.parked is not None:
+            self._freed.append(item)
+
+    def bury(self, item: Item, why: str, *, tries: int) -> None:
+        died = {"tries": tries, "why": _told(why), "died_at": self._work.at, "state": "open"}
+        self._buried.append(_columns(item.record) | {"consumer": self._consumer} | died)
+
+    def flush(self) -> None:
+        self._flush_notes()
+        self._execute(_park, self._parked)
+        self._execute(_park_again, self._parked_again)
+        self._execute(_unpark, [{"row": item.parked} for item in self._freed])
+        who, at = self._consumer, self._work.at
+        freed = [{"who": who, "which": item.record.key, "from_now": at} for item in self._freed]
+        self._execute(_free, freed)
+        self._execute(_bury, self._buried)
+
+    def _flush_notes(self) -> None:
+        new, old = [], []
+        who, at = self._consumer, self._work.at
+        for identity, state in self._notes.items():
+            known = self._known.get(identity)
+            if known is None:
+                new.append({"consumer": who, "identity": identity, "state": state.value, "at": at})
+            elif known is not state:
+                old.append({"who": who, "which": identity, "now": state.value, "then": at})
+        self._execute(_note, new)
+        self._execute(_note_again, old)
+
+    def _execute(self, statement: sa.Executable, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            self._work.connection.execute(statement, rows)
+
+
+def _columns(record: Record) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in _record}
+
+
+def _told(why: str) -> str:
+    """
+    A reason as it fits its column; PostgreSQL takes no NUL in a text.
+    """
+    return why.replace("\0", "")[:300]
+
+
 def due(work: Work, consumer: str, at_most: int) -> Sequence[Item]:
     """
     The parked events whose time has come, at most one for each key.
     """
-    found = work.connection.execute(
-        _due, {"consumer": consumer, "now": work.at, "at_most": at_most}
-    )
+    named = {"consumer": consumer, "now": work.at, "at_most": at_most}
     return [
         Item(
             record=Record(position=0, **{name: row[name] for name in _record}),
             parked=row["id"],
             tries=row["tries"],
         )
-        for row in found.mappings()
+        for row in work.connection.execute(_due, named).mappings()
     ]
 
 
 def next_due(work: Work, consumer: str) -> datetime | None:
-    return work.connection.scalar(
-        sa.select(sa.func.min(parked.c.due)).where(parked.c.consumer == consumer)
-    )
-
-
-def keys_that_wait(work: Work, consumer: str, keys: Collection[str]) -> set[str]:
-    found: set[str] = set()
-    for page in pages(keys):
-        query = sa.select(parked.c.key).where(parked.c.consumer == consumer, parked.c.key.in_(page))
-        found.update(work.connection.scalars(query))
+    """
+    When the next parked event's time comes.
+    """
+    earliest = sa.select(sa.func.min(parked.c.due)).where(parked.c.consumer == consumer)
+    found: datetime | None = work.connection.scalar(earliest)
     return found
-
-
-def park(
-    work: Work, consumer: str, item: Item, *, due: datetime | None, tries: int, why: str
-) -> None:
-    """
-    Let an event wait until then, or behind an earlier one of its key.
-    """
-    if item.parked is not None:
-        work.connection.execute(
-            sa.update(parked)
-            .where(parked.c.id == item.parked)
-            .values(due=due, tries=tries, why=why[:300])
-        )
-        return
-    row = {name: getattr(item.record, name) for name in _record}
-    work.connection.execute(
-        sa.insert(parked),
-        {**row, "consumer": consumer, "due": due, "tries": tries, "why": why[:300]},
-    )
-
-
-def unpark(work: Work, consumer: str, item: Item) -> None:
-    """
-    The event waits no more, and the next of its key may come forward.
-    """
-    work.connection.execute(sa.delete(parked).where(parked.c.id == item.parked))
-    following = (
-        sa.select(sa.func.min(parked.c.id))
-        .where(parked.c.consumer == consumer, parked.c.key == item.record.key)
-        .scalar_subquery()
-    )
-    work.connection.execute(sa.update(parked).where(parked.c.id == following).values(due=work.at))
-
-
-def bury(work: Work, consumer: str, item: Item, why: str) -> None:
-    row = {name: getattr(item.record, name) for name in _record}
-    work.connection.execute(
-        sa.insert(dead_letters),
-        {
-            **row,
-            "consumer": consumer,
-            "tries": item.tries,
-            "why": why[:300],
-            "died_at": work.at,
-            "state": "open",
-        },
-    )

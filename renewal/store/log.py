@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from renewal.eventlog.port import Record
 from schema.tables.log import events, offsets
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from renewal.store.work import Work
 
@@ -23,42 +25,79 @@ _columns = (
     events.c.at,
     events.c.body,
 )
-_next = (
-    sa.select(*_columns)
-    .where(
-        events.c.topic.in_(sa.bindparam("topics", expanding=True)),
-        events.c.seq > sa.bindparam("after"),
-    )
-    .order_by(events.c.seq)
-    .limit(sa.bindparam("at_most"))
-)
+#: One fact told twice is one event.
+_tell = {
+    "sqlite": sqlite.insert(events).on_conflict_do_nothing(index_elements=["identity"]),
+    "postgresql": postgresql.insert(events).on_conflict_do_nothing(index_elements=["identity"]),
+}
+# Sequence numbers are given before the commit, so that a reader of "seq > last" would skip one
+# that commits late. Under this lock, held to the end of the transaction, they commit in order.
+_in_order = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('events', 0))")
+
 _position = sa.select(offsets.c.position).where(offsets.c.consumer == sa.bindparam("consumer"))
+_start = sa.insert(offsets)
 _move = (
     sa.update(offsets)
-    .where(offsets.c.consumer == sa.bindparam("who"), offsets.c.position < sa.bindparam("to"))
+    .where(offsets.c.consumer == sa.bindparam("who"), offsets.c.position <= sa.bindparam("to"))
     .values(position=sa.bindparam("to"))
 )
 
 
+@cache
+def after(topics: int) -> sa.Select[Any]:
+    """
+    The next events of so many topics. Each topic is read by its index and no further than needed:
+    one ``IN`` over several would read and sort a whole backlog for each page.
+    """
+    at_most: sa.BindParameter[int] = sa.bindparam("at_most")
+    position: sa.BindParameter[int] = sa.bindparam("after")
+    pages = [
+        sa.select(*_columns)
+        .where(events.c.topic == sa.bindparam(f"topic_{number}"), events.c.seq > position)
+        .order_by(events.c.seq)
+        .limit(at_most)
+        .subquery()
+        for number in range(topics)
+    ]
+    merged = sa.union_all(*(sa.select(page) for page in pages)).subquery()
+    return sa.select(merged).order_by(merged.c.position).limit(at_most)
+
+
+def tell(work: Work, rows: Sequence[dict[str, Any]]) -> None:
+    """
+    Put events on the log, in this order.
+    """
+    dialect = work.connection.dialect.name
+    if dialect == "postgresql":
+        work.connection.execute(_in_order)
+    work.connection.execute(_tell[dialect], rows)
+
+
 def events_after(
-    work: Work, topics: Collection[str], after: int, at_most: int
+    work: Work, topics: Sequence[str], position: int, at_most: int
 ) -> Sequence[Record]:
+    named = {f"topic_{number}": topic for number, topic in enumerate(topics)}
     found = work.connection.execute(
-        _next, {"topics": list(topics), "after": after, "at_most": at_most}
+        after(len(topics)), {**named, "after": position, "at_most": at_most}
     )
     return [Record(**row) for row in found.mappings()]
 
 
-def position_of(work: Work, consumer: str) -> int | None:
-    return work.connection.scalar(_position, {"consumer": consumer})
-
-
-def start_at(work: Work, consumer: str, position: int) -> None:
-    work.connection.execute(sa.insert(offsets), {"consumer": consumer, "position": position})
+def position_of(work: Work, consumer: str) -> int:
+    """
+    The last event that the consumer is known to have dealt with; 0 at its beginning.
+    """
+    return work.connection.scalar(_position, {"consumer": consumer}) or 0
 
 
 def move_on(work: Work, consumer: str, position: int) -> None:
-    work.connection.execute(_move, {"who": consumer, "to": position})
+    """
+    Note it; never back.
+    """
+    if work.connection.execute(_move, {"who": consumer, "to": position}).rowcount:
+        return
+    if not position_of(work, consumer):
+        work.connection.execute(_start, {"consumer": consumer, "position": position})
 
 
 def newest(work: Work, at_most: int) -> Sequence[Record]:

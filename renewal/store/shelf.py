@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from functools import cache
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -31,6 +33,16 @@ def pages(keys: Collection[Key], size: int = PAGE) -> Iterator[list[Key]]:
     return (whole[start : start + size] for start in range(0, len(whole), size))
 
 
+class _Change(Generic[R]):
+    """
+    Which fields of a row have changed, since which version of it.
+    """
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.fields: set[str] = {"version"}
+
+
 class Shelf(Generic[R]):
     """
     The rows of one table, by key, as one transaction sees and changes them.
@@ -44,29 +56,24 @@ class Shelf(Generic[R]):
         self._connection = connection
         self._table = table
         self._row = row
-        self._keys = [column.name for column in table.primary_key]
+        self._key = attrgetter(*(column.name for column in table.primary_key))
         self._here: dict[Key, R | None] = {}
         self._put: dict[Key, R] = {}
-        self._changed: dict[Key, tuple[R, R]] = {}  # as it was read, as it is now
-
-    def _key(self, row: R) -> Key:
-        values = tuple(getattr(row, name) for name in self._keys)
-        return values[0] if len(values) == 1 else values
+        self._changed: dict[Key, _Change[R]] = {}
 
     def load(self, keys: Iterable[Key]) -> None:
         wanted = {key for key in keys if key is not None and key not in self._here}
         self._here.update(dict.fromkeys(wanted))
-        columns = [self._table.c[name] for name in self._keys]
-        by = columns[0] if len(columns) == 1 else sa.tuple_(*columns)
         for page in pages(wanted):
-            self.read(sa.select(self._table).where(by.in_(page)))
+            self.read(_by_keys(self._table), {"keys": page})
 
-    def read(self, query: sa.Select[Any]) -> list[R]:
+    def read(self, query: sa.Select[Any], named: dict[str, object] | None = None) -> list[R]:
         """
         Return the rows of a query over the whole table; what is here already stays as it is here.
         """
-        rows = [self._row(**row) for row in self._connection.execute(query).mappings()]
-        return [self.remember(row) for row in rows]
+        found = self._connection.execute(query, named or {})
+        names = tuple(found.keys())
+        return [self.remember(self._row(**dict(zip(names, row, strict=True)))) for row in found]
 
     def remember(self, row: R) -> R:
         key = self._key(row)
@@ -96,15 +103,12 @@ class Shelf(Generic[R]):
         return row
 
     def put(self, row: R) -> R:
+        """
+        Add a row.
+        """
         key = self._key(row)
         self._here[key] = self._put[key] = row
         return row
-
-    def highest_put(self) -> int:
-        """
-        The highest key among the rows that are put and not yet written.
-        """
-        return max(self._put, default=0)
 
     def change(self, row: R, **changes: object) -> R:
         """
@@ -116,14 +120,14 @@ class Shelf(Generic[R]):
         key = self._key(row)
         if self._here.get(key) is not row:
             raise ConflictError(f"{self._table.name} {key} has changed meanwhile")
-        version = cast("int", getattr(row, "version"))  # noqa: B009 - not every row has one
         if key in self._put:
             return self.put(msgspec.structs.replace(row, **changes))
-        before = self._changed[key][0] if key in self._changed else row
-        first = before is row
-        changed = msgspec.structs.replace(row, **changes, version=version + 1 if first else version)
-        self._changed[key] = (before, changed)
-        self._here[key] = changed
+        if key not in self._changed:
+            version = _version(row)
+            self._changed[key] = _Change(version)
+            changes["version"] = version + 1
+        self._changed[key].fields.update(changes)
+        self._here[key] = changed = msgspec.structs.replace(row, **changes)
         return changed
 
     def flush(self) -> None:
@@ -134,28 +138,59 @@ class Shelf(Generic[R]):
             ConflictError
         """
         if self._put:
-            self._connection.execute(
-                sa.insert(self._table), [msgspec.structs.asdict(row) for row in self._put.values()]
-            )
+            put = [msgspec.structs.asdict(row) for row in self._put.values()]
             self._put.clear()
+            self._connection.execute(_insert(self._table), put)
         if self._changed:
-            self._write_changes()
+            changed, self._changed = self._changed, {}
+            for fields, keys in _alike(changed).items():
+                self._write(fields, {key: changed[key].version for key in keys})
 
-    def _write_changes(self) -> None:
-        groups: dict[frozenset[str], list[dict[str, object]]] = {}
-        for before, after in self._changed.values():
-            old, new = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
-            fields = {name for name in new if new[name] != old[name]}
-            row = {f"new_{name}": new[name] for name in fields}
-            row |= {f"old_{name}": old[name] for name in (*self._keys, "version")}
-            groups.setdefault(frozenset(fields), []).append(row)
-        self._changed.clear()
-        for fields, rows in groups.items():
-            table = self._table
-            statement = (
-                sa.update(table)
-                .where(*(table.c[n] == sa.bindparam(f"old_{n}") for n in (*self._keys, "version")))
-                .values({name: sa.bindparam(f"new_{name}") for name in sorted(fields)})
-            )
-            if self._connection.execute(statement, rows).rowcount != len(rows):
-                raise ConflictError(f"{table.name}: a row has changed meanwhile")
+    def _write(self, fields: frozenset[str], versions: dict[Key, int]) -> None:
+        names = [*fields, *(column.name for column in self._table.primary_key)]
+        rows = []
+        for key, version in versions.items():
+            row = self._here[key]
+            rows.append({f"new_{name}": getattr(row, name) for name in names} | {"old": version})
+        written = self._connection.execute(_update(self._table, fields), rows)
+        if written.rowcount != len(rows):
+            raise ConflictError(f"{self._table.name}: a row has changed meanwhile")
+
+
+def _version(row: Row) -> int:
+    version: int = row.version  # type: ignore[attr-defined] # every table that is changed has one
+    return version
+
+
+def _alike(changed: dict[Key, _Change[R]]) -> dict[frozenset[str], list[Key]]:
+    """
+    Keys of rows of which the same fields have changed: one statement writes them all.
+    """
+    groups: dict[frozenset[str], list[Key]] = {}
+    for key, change in changed.items():
+        groups.setdefault(frozenset(change.fields), []).append(key)
+    for keys in groups.values():
+        keys.sort()  # two transactions that take their locks in one order do not block each other
+    return groups
+
+
+@cache
+def _by_keys(table: sa.Table) -> sa.Select[Any]:
+    columns = list(table.primary_key)
+    by = columns[0] if len(columns) == 1 else sa.tuple_(*columns)
+    return sa.select(table).where(by.in_(sa.bindparam("keys", expanding=True)))
+
+
+@cache
+def _insert(table: sa.Table) -> sa.Insert:
+    return sa.insert(table)
+
+
+@cache
+def _update(table: sa.Table, fields: frozenset[str]) -> sa.Update:
+    mine = (column == sa.bindparam(f"new_{column.name}") for column in table.primary_key)
+    return (
+        sa.update(table)
+        .where(*mine, table.c.version == sa.bindparam("old"))
+        .values({name: sa.bindparam(f"new_{name}") for name in sorted(fields)})
+    )

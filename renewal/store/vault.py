@@ -30,7 +30,7 @@ def _derived(secret: Secret, purpose: str) -> bytes:
 
 class Vault:
     """
-    AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce; the column's name is bound to the value.
+    AES-256-GCM (NIST SP 800-38D), random 96-bit nonces; the column's name is bound to the value.
 
     A sealed value begins with one byte, the key's number, so that keys can be changed:
     the highest number seals, all of them open.

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from renewal.store import rows
 from renewal.store.books import Books
+from renewal.store.log import tell
 from renewal.store.shelf import Shelf
 from schema.codec import encode, kind_of
 from schema.tables.books import payments
-from schema.tables.log import events
 from schema.tables.people import certificates, customers, enrolments
 from schema.tables.renewals import challenges, decisions, messages, renewals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from renewal.store.vault import Vault
     from schema.events import Event
 
-_tell = {
-    "sqlite": sa.insert(events).prefix_with("OR IGNORE", dialect="sqlite"),
-    "postgresql": sa.dialects.postgresql.insert(events).on_conflict_do_nothing(
-        index_elements=["identity"]
-    ),
-}
+_decided = sa.insert(decisions)
+_new_id = sa.text(
+    "SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)"
+)
 
 
 class Work:
@@ -41,6 +40,7 @@ class Work:
         self.at = at
         self._events: list[dict[str, object]] = []
         self._decisions: list[dict[str, object]] = []
+        self._highest: dict[str, int] = {}  # of the keys given out, by table
 
     @cached_property
     def customers(self) -> Shelf[rows.Customer]:
@@ -120,23 +120,19 @@ class Work:
             }
         )
 
-    def new_ids(self, table: sa.Table, count: int) -> range:
+    def new_ids(self, table: sa.Table, count: int) -> Sequence[int]:
         """
-        Return keys for rows about to be put, which no other transaction gets.
+        Return keys, in order, for rows about to be put; nobody else gets them.
         """
-        if self.connection.dialect.name == "sqlite":  # the one writer holds the lock
-            first = (self.connection.scalar(sa.select(sa.func.max(table.c.id))) or 0) + 1
-            shelf = {"certificates": self.certificates, "customers": self.customers}.get(table.name)
-            first = max(first, shelf.highest_put() + 1) if shelf is not None else first
-            return range(first, first + count)
-        taken = self.connection.scalars(
-            sa.text(
-                "SELECT setval(pg_get_serial_sequence(:table, 'id'), "
-                "nextval(pg_get_serial_sequence(:table, 'id')) + :more)"
-            ),
-            {"table": table.name, "more": count - 1},
-        ).one()
-        return range(taken - count + 1, taken + 1)
+        if self.connection.dialect.name == "postgresql":
+            named = {"table": table.name, "count": count}
+            return self.connection.scalars(_new_id, named).all()
+        # The one writer holds the lock, so that nobody else can be counting.
+        highest = self._highest.get(table.name)
+        if highest is None:
+            highest = self.connection.scalar(sa.select(sa.func.max(table.c.id))) or 0
+        self._highest[table.name] = highest + count
+        return range(highest + 1, highest + count + 1)
 
     def flush(self) -> None:
         """
@@ -146,14 +142,14 @@ class Work:
             shelf.flush()
         if "books" in self.__dict__:
             self.books.flush()
-        if self._events:
-            told, self._events = self._events, []
-            self.connection.execute(_tell[self.connection.dialect.name], told)
         if self._decisions:
             decided, self._decisions = self._decisions, []
-            self.connection.execute(sa.insert(decisions), decided)
+            self.connection.execute(_decided, decided)
+        if self._events:  # last, because they are written one transaction after another
+            told, self._events = self._events, []
+            tell(self, told)
 
-    def _shelves_in_order(self) -> list[Shelf[rows.Row]]:
+    def _shelves_in_order(self) -> list[Shelf[Any]]:
         # What is referred to is written before what refers to it.
         order = ("customers", "enrolments", "certificates", "renewals", "challenges", "messages")
         return [self.__dict__[name] for name in (*order, "payments") if name in self.__dict__]

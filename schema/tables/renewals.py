@@ -38,7 +38,9 @@ renewals = sa.Table(
     sa.Column("why", sa.String(200)),
     sa.Column("collected_told", sa.Integer),  # the last "not collected" step told, in days
     sa.Column("version", sa.Integer, nullable=False),
-    sa.CheckConstraint("state IN (" + ", ".join(f"'{s}'" for s in (*OPEN, *ENDED)) + ")", name="state"),
+    sa.CheckConstraint(
+        "state IN (" + ", ".join(f"'{s}'" for s in (*OPEN, *ENDED)) + ")", name="state"
+    ),
 )
 _open = renewals.c.state.in_(OPEN)
 sa.Index(

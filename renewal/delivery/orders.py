@@ -1,0 +1,58 @@
+"""Carries orders out, and answers each of them whatever happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from renewal.delivery.consumer import ActingOnMany
+from renewal.delivery.failures import complain, what_failed
+from renewal.delivery.settlement import FIRST_WAIT
+from renewal.errors import GatewayRefusedError, GatewayUnavailableError, GatewayUnsureError
+from renewal.outcome import Reject, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
+
+
+def carry_out(
+    consumer: Any,  # noqa: ANN401 - an ``Acting``; one without ``carry_out`` is answered, too
+    orders: Sequence[object],
+    pool: Executor | None,
+    probe: Callable[[str], None],
+) -> Sequence[object]:
+    def one(order: object) -> object:
+        probe("before the call")
+        answer = _answered(lambda: consumer.carry_out(order), group)
+        probe("after the call")
+        return answer
+
+    group = consumer.group
+    if isinstance(consumer, ActingOnMany) and len(orders) > 1:
+        return _all_at_once(consumer, orders, group)
+    return list(map(one, orders) if pool is None else pool.map(one, orders))
+
+
+def _all_at_once(consumer: ActingOnMany, orders: Sequence[object], group: str) -> Sequence[object]:
+    def act() -> Sequence[object]:
+        answers = consumer.carry_out_all(orders)
+        if len(answers) != len(orders):
+            raise ValueError(f"{len(answers)} answers to {len(orders)} orders")
+        return answers
+
+    answers = _answered(act, group)
+    return answers if isinstance(answers, list | tuple) else [answers] * len(orders)
+
+
+def _answered(act: Callable[[], object], group: str) -> object:
+    try:
+        return act()
+    except GatewayUnavailableError as error:
+        return Retry(error.retry_after, str(error), spends_a_try=error.spends_a_try)
+    except GatewayRefusedError as error:
+        return Reject(str(error))
+    except GatewayUnsureError as error:
+        return Retry(FIRST_WAIT, f"unsure: {error}", unsure=True)
+    except Exception as error:  # noqa: BLE001 - the outermost loop: what it did is unknown
+        complain("carrying out failed", group, error)
+        return Retry(FIRST_WAIT, f"unsure: {what_failed(error)}", unsure=True)

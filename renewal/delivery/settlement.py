@@ -1,0 +1,95 @@
+"""What one transaction makes of a consumer's events."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from renewal.outcome import Done, Reject, Retry
+from renewal.store.inbox import Inbox, State
+
+if TYPE_CHECKING:
+    from renewal.store.inbox import Item
+    from renewal.store.work import Work
+
+log = logging.getLogger(__name__)
+
+MOST_TRIES = 12
+FIRST_WAIT = timedelta(seconds=5)
+LONGEST_WAIT = timedelta(hours=1)
+BEHIND = "behind an earlier one"
+
+
+class Settlement:
+    """
+    Turns outcomes into rows. Nothing of it stands before the transaction does.
+    """
+
+    def __init__(self, work: Work, group: str) -> None:
+        self.work = work
+        self.inbox = Inbox(work, group)
+        self.died: list[bool] = []  #: of each event that has ended here, in order
+        self._group = group
+
+    def begin(self, item: Item) -> None:
+        """
+        Put on record that it is about to be carried out.
+        """
+        self.inbox.note(item, State.BEGUN if item.parked is None else State.UNSURE)
+
+    def settle(self, item: Item, outcome: object, *, unsure: bool) -> None:
+        """
+        Put the end of an attempt on record; ``unsure``: an earlier one's end is not known.
+        """
+        match outcome:
+            case Retry():
+                self._retry(item, outcome, unsure=unsure or outcome.unsure)
+            case Reject():
+                self._reject(item, outcome.why, tries=item.tries)
+            case Done():
+                self._done(item, outcome)
+            case _:
+                raise TypeError(f"{self._group} answered {type(outcome).__name__}: no outcome")
+
+    def park_behind(self, item: Item, *, unsure: bool) -> None:
+        self.inbox.park(item, due=None, tries=item.tries, why=BEHIND)
+        self.inbox.note(item, State.UNSURE if unsure else State.PARKED)
+
+    def _retry(self, item: Item, retry: Retry, *, unsure: bool) -> None:
+        tries = item.tries + retry.spends_a_try
+        if retry.spends_a_try and tries >= MOST_TRIES:
+            self._reject(item, f"{tries} tries: {retry.why}", tries=tries)
+            return
+        due = self.work.at + wait(retry, item.record.identity, tries)
+        self.inbox.park(item, due=due, tries=tries, why=retry.why)
+        self.inbox.note(item, State.UNSURE if unsure else State.PARKED)
+
+    def _reject(self, item: Item, why: str, *, tries: int) -> None:
+        self.inbox.bury(item, why, tries=tries)
+        self._end(item, State.DEAD)
+        log.warning(
+            "dead letter", extra={"consumer": self._group, "identity": item.record.identity}
+        )
+
+    def _done(self, item: Item, done: Done) -> None:
+        for event in done.emit:
+            self.work.emit(event)
+        self._end(item, State.SETTLED)
+
+    def _end(self, item: Item, state: State) -> None:
+        self.inbox.note(item, state)
+        self.inbox.unpark(item)
+        self.died.append(state is State.DEAD)
+
+
+def wait(retry: Retry, identity: str, tries: int) -> timedelta:
+    """
+    Exponential, with jitter from the event itself, so that a story can be told again.
+    """
+    if not retry.spends_a_try:
+        return retry.after
+    longest = min(retry.after * (1 << min(tries - 1, 10)), max(LONGEST_WAIT, retry.after))
+    jitter = hashlib.sha256(f"{identity}:{tries}".encode()).digest()[0] / 255
+    return longest * (1 + jitter) / 2

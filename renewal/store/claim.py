@@ -1,0 +1,105 @@
+"""A place that one process holds at a time; the system takes it back when the process dies."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Protocol
+
+import sqlalchemy as sa
+
+_take = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
+_still_there = sa.text("SELECT 1")
+
+
+class Claim(Protocol):
+    def held(self) -> bool:
+        """
+        Whether the place is ours; takes it if it is free.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+def claim(engine: sa.Engine, name: str) -> Claim:
+    if engine.dialect.name == "postgresql":
+        return _AdvisoryLock(engine, name)
+    database = engine.url.database
+    if not database or database == ":memory:":
+        return _Alone()
+    return _FileLock(Path(f"{database}.claims") / name)
+
+
+class _Alone:
+    """
+    Of a database that no other process can see.
+    """
+
+    def held(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+class _FileLock:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def held(self) -> bool:
+        if self._file is None:
+            self._take()
+        return self._file is not None
+
+    def _take(self) -> None:
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+        else:
+            self._file = file
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+class _AdvisoryLock:
+    """
+    A session's lock: it is lost with its connection, so that is asked for at every use.
+    """
+
+    def __init__(self, engine: sa.Engine, name: str) -> None:
+        self._engine = engine
+        self._name = name
+        self._connection: sa.Connection | None = None
+
+    def held(self) -> bool:
+        if self._connection is not None:
+            try:
+                self._connection.execute(_still_there)
+            except sa.exc.DBAPIError:
+                self.close()
+            else:
+                return True
+        return self._take()
+
+    def _take(self) -> bool:
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        if connection.scalar(_take, {"name": self._name}):
+            self._connection = connection
+            return True
+        connection.close()
+        return False
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.invalidate()  # never back into the pool: the lock goes with it
+            self._connection.close()
+            self._connection = None
