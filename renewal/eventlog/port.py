@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from renewal.errors import XuqiError
 
@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from datetime import datetime, timedelta
 
-    from renewal.store.work import Work
     from schema.events import Event
 
 
@@ -54,7 +53,7 @@ class Reader(Protocol):
         """
         ...
 
-    def settle(self, last: Record, work: Work) -> None:
+    def settle(self, last: Record, work: Any) -> None:  # noqa: ANN401 - a Work; stations have none
         """
         Note that everything up to this record is dealt with, in that transaction.
 
