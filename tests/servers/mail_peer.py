@@ -47,6 +47,7 @@ class _WithDsn(SMTP):
     """
 
     taken: tuple[str, ...] = ()
+    mails = 0
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
         await super().smtp_MAIL(self._take(arg, "RET=", "ENVID="))
@@ -77,6 +78,7 @@ class MailPeer:
     certified_for: str = "127.0.0.1"
     refuse: dict[str, str] = field(default_factory=dict)  #: recipient to the reply to RCPT
     to_mail: str = ""
+    at_most: int = 1000  #: mails on one connection, then 421
     to_data: str = ""  #: to the end of the data
     keep: bool = True  #: whether a mail is kept in spite of what is answered to it
     received: list[Received] = field(default_factory=list)
@@ -162,6 +164,9 @@ class MailPeer:
     ) -> str:
         if self.to_mail == "drop":
             return _cut(server)
+        server.mails += 1
+        if server.mails > self.at_most:
+            return "421 4.7.0 enough for one connection"
         if self.to_mail:
             return self.to_mail
         envelope.mail_from = address

@@ -100,12 +100,11 @@ def newer(old: str | None, new: str) -> bool:
     The first final state wins (a later "delivered" does not undo "failed", nor the other way
     round), and before it only a step forward counts.
     """
-    if old is None:
-        return True
-    return _rank(old) < _rank(new) and old not in _REPORTS
+    return old is None or _rank(old) < _rank(new)
 
 
 def _rank(status: str) -> int:
+    # All ends have one rank: none is later than another.
     if status in _REPORTS:
         return len(_ORDER)
     return _ORDER.index(status) if status in _ORDER else -1

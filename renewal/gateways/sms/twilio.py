@@ -147,7 +147,7 @@ class TwilioSms:
     def _is(self, message: MessageInstance, sms: Sms, earliest: datetime) -> bool:
         return (
             message.to == sms.to
-            and message.body == sms.body
+            and (message.body or "").strip() == sms.body.strip()
             and message.messaging_service_sid == self._services[sms.lane]
             and message.date_created is not None
             and message.date_created >= earliest
@@ -178,9 +178,10 @@ class _Http(HttpClient):  # type: ignore[misc]  # the library has no types
     """
 
     def __init__(self, timeout: timedelta, connections: int) -> None:
-        silent = logging.Logger("twilio, silent")  # noqa: LOG001 - outside the tree of loggers
-        silent.disabled = True
-        super().__init__(silent, is_async=False, timeout=timeout.total_seconds())
+        # The base asks for a logger; `request` below, unlike the library's own, never uses it.
+        super().__init__(
+            logging.getLogger(__name__), is_async=False, timeout=timeout.total_seconds()
+        )
         # urllib3 writes each address with its query, "?To=+886...", at DEBUG.
         logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
         self.session = requests.Session()

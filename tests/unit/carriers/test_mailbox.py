@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import threading
@@ -146,6 +147,22 @@ def test_two_processes_write_and_read_whole_lines(tmp_path: Path) -> None:
     assert [process.exitcode for process in processes] == [0, 0]
     refs = [line["ref"] for line in lines(path)]
     assert sorted(refs) == sorted(f"{who}-{n}" for who in range(2) for n in range(100))
+
+
+def test_a_writer_waits_while_another_process_holds_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "sms.jsonl"
+    with closing(local(path)) as carrier, path.open() as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        writer = threading.Thread(target=carrier.send, args=(SMS,))
+        writer.start()
+        writer.join(0.1)
+        waiting, written = writer.is_alive(), lines(path)
+        fcntl.flock(other, fcntl.LOCK_UN)
+        writer.join(5)
+
+        assert waiting
+        assert written == []
+        assert len(lines(path)) == 1
 
 
 def test_threads_share_a_mailbox(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -97,6 +98,14 @@ def test_a_mail_without_html_is_plain_text(carrier: SmtpMail, peer: MailPeer) ->
 
     assert message.get_content_type() == "text/plain"
     assert message.get_content().replace("\r\n", "\n") == MAIL.text
+
+
+def test_lines_that_begin_with_a_dot_end_nothing(carrier: SmtpMail, peer: MailPeer) -> None:
+    text = ".\n..\n.hidden\nMAIL FROM:<x@y.example>\n"
+
+    message = sent(carrier, peer, replace(MAIL, text=text, html=None)).message
+
+    assert message.get_content().replace("\r\n", "\n") == text
 
 
 def test_the_wire_carries_seven_bits_and_short_lines(carrier: SmtpMail, peer: MailPeer) -> None:
@@ -224,6 +233,28 @@ def test_a_connection_that_was_closed_while_idle_is_opened_again(
 
     assert [one.message["Message-ID"][:4] for one in peer.received] == ["<m-1", "<m-2"]
     assert peer.connections == 2
+
+
+def test_a_server_that_takes_so_many_mails_on_a_connection_gets_the_rest_on_another(
+    carrier: SmtpMail, peer: MailPeer
+) -> None:
+    peer.at_most = 2
+
+    for n in range(5):
+        carrier.send(replace(MAIL, id=f"m-{n}"))
+
+    assert len(peer.received) == 5
+    assert peer.connections == 3
+
+
+def test_the_end_of_the_content_is_waited_for_longer_than_the_rest(peer: MailPeer) -> None:
+    peer.before_answer = lambda: time.sleep(0.4)
+    patient = smtp(peer, timeout=timedelta(seconds=0.2))
+
+    with closing(patient):
+        patient.send(MAIL)
+
+    assert len(peer.received) == 1
 
 
 def test_a_refused_mail_does_not_spoil_the_next(carrier: SmtpMail, peer: MailPeer) -> None:
