@@ -71,9 +71,7 @@ class Channel:
             if status != OK:
                 return answer, status
         answer, status = self._transmit(last)
-        if (
-            status >> 8 == LENGTH_CORRECTED and command.answers
-        ):  # not done, the length told was wrong
+        if status >> 8 == LENGTH_CORRECTED and command.answers:  # it was not done
             answer, status = self._transmit(last[:-1] + bytes([status & 0xFF]))
         return self._rest(answer, status)
 

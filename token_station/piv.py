@@ -286,7 +286,6 @@ class PivSession:
         self._match(place, der, pin)
         self._refuse_kept(place)
         self.authorize_write()
-        self._seen.pop(place, None)
         data = tlv(0x5C, _tag(certificate_object(place))) + tlv(0x53, container)
         self._write(Command(ins=0xDB, p1=0x3F, p2=0xFF, data=data), "write the certificate")
         self._read_back(place, der)

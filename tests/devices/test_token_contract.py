@@ -47,6 +47,7 @@ from token_station.keys import P256, RSA2048
 from token_station.manners import P
 from token_station.piv import PivSession, open_token
 from token_station.signing import csr, renewal_proof
+from token_station.simulated_card import SimulatedCard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,6 +214,94 @@ def test_a_released_last_try_is_tried(desk: Desk, manners: Manners) -> None:
 
     verify_possession(desk.old, b"data", signature)
     assert desk.card.pin_left == manners.pin_tries
+
+
+class Altered:
+    """
+    Answers some commands in the card's stead.
+    """
+
+    def __init__(
+        self, transport: Transport | None, answer: Callable[[bytes], tuple[bytes, int] | None]
+    ) -> None:
+        assert transport is not None
+        self._transport = transport
+        self._answer = answer
+
+    def transmit(self, frame: bytes) -> tuple[bytes, int]:
+        return self._answer(frame) or self._transport.transmit(frame)
+
+
+def test_a_card_that_does_not_tell_its_tries_may_be_at_the_last(desk: Desk) -> None:
+    query = bytes.fromhex("0020008000")
+    silent = Altered(desk.reader.connect(), lambda f: (b"", 0x6A80) if f == query else None)
+    session = PivSession(silent, MANAGEMENT_KEY)
+    assert session.tries_left() is None
+
+    with pytest.raises(LastTryError, match="does not tell"):
+        session.verify_pin(PIN)
+
+    session.verify_pin(PIN, last_try_released=True)
+
+
+@pytest.mark.parametrize(("status", "left"), [(0x63C2, 2), (0x63CF, 15), (0x6300, 2)])
+def test_a_card_tells_a_wrong_pin_in_its_own_way(
+    ca: PretendCa, tmp_path: Path, status: int, left: int
+) -> None:
+    desk = Desk(tmp_path, manners=replace(P, pin_tries=3), ca=ca)
+    verify = bytes.fromhex("00200080083133353739")
+    odd = Altered(desk.reader.connect(), lambda f: (b"", status) if f.startswith(verify) else None)
+
+    with pytest.raises(PinWrongError) as caught:
+        PivSession(odd, MANAGEMENT_KEY).verify_pin(PIN)
+
+    assert caught.value.left == left
+
+
+def test_a_card_that_does_not_know_the_management_key_is_not_written(desk: Desk) -> None:
+    second_half = bytes.fromhex("0087039B16")
+    liar = bytes.fromhex("7C0A8208") + bytes(8)
+    impostor = Altered(
+        desk.reader.connect(), lambda f: (liar, 0x9000) if f.startswith(second_half) else None
+    )
+
+    with pytest.raises(NotAuthorizedError, match="does not know"):
+        PivSession(impostor, MANAGEMENT_KEY).generate("9A", P256)
+
+
+@pytest.mark.parametrize("refusal", [0x6982, 0x6A84, 0x6F00])
+def test_a_refused_write_is_an_error_with_its_status(desk: Desk, refusal: int) -> None:
+    full = Altered(desk.reader.connect(), lambda f: (b"", refusal) if f[1] == 0xDB else None)
+    session = PivSession(full, MANAGEMENT_KEY)
+    certificate = desk.ca.certify(session.generate("9A", P256))
+
+    with pytest.raises(NotAuthorizedError if refusal == 0x6982 else CardError):
+        session.write_certificate("9A", certificate)
+
+
+def test_what_is_no_piv_token_is_said_to_be_none(desk: Desk) -> None:
+    other = Altered(desk.reader.connect(), lambda _: (b"", 0x6A82))
+
+    with pytest.raises(UnsupportedError, match="not a PIV token"):
+        PivSession(other, MANAGEMENT_KEY)
+
+
+@pytest.mark.parametrize("chuid", [(b"", 0x6A82), (bytes.fromhex("53123410") + bytes(16), 0x9000)])
+def test_a_token_without_a_serial_is_not_used(desk: Desk, chuid: tuple[bytes, int]) -> None:
+    nameless = Altered(desk.reader.connect(), lambda f: chuid if f[1] == 0xCB else None)
+
+    with pytest.raises(UnsupportedError, match="no serial"):
+        PivSession(nameless, MANAGEMENT_KEY)
+
+
+def test_the_right_pin_fills_the_counter_for_good(desk: Desk) -> None:
+    with pytest.raises(PinWrongError):
+        desk.session().verify_pin(WRONG_PIN)
+    desk.session().verify_pin(PIN)
+
+    desk.reader.insert(SimulatedCard(desk.card_path, desk.manners))
+
+    assert desk.session().tries_left() == desk.manners.pin_tries
 
 
 def test_a_blocked_pin_is_said_to_be_blocked(desk: Desk, manners: Manners) -> None:
@@ -464,22 +553,9 @@ def test_a_management_key_of_another_kind_is_refused(desk: Desk, size: int) -> N
         open_token(desk.reader, bytes(size)).authorize_write()
 
 
-class Forgetful:
-    """
-    Answers PUT DATA with success and does not do it.
-    """
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    def transmit(self, frame: bytes) -> tuple[bytes, int]:
-        return (b"", 0x9000) if frame[1] == 0xDB else self._transport.transmit(frame)
-
-
 def test_written_means_read_back(desk: Desk) -> None:
-    transport = desk.reader.connect()
-    assert transport is not None
-    session = PivSession(Forgetful(transport), MANAGEMENT_KEY)
+    forgetful = Altered(desk.reader.connect(), lambda f: (b"", 0x9000) if f[1] == 0xDB else None)
+    session = PivSession(forgetful, MANAGEMENT_KEY)
     certificate = desk.ca.certify(session.generate("9A", P256))
 
     with pytest.raises(ReadBackError):

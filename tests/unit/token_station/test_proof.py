@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from asn1crypto import cms
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -109,6 +110,19 @@ def test_a_proof_by_another_certificate_is_refused(desk: Desk, proof: bytes) -> 
 def some_spki() -> bytes:
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def test_a_proof_is_bound_to_the_very_certificate(desk: Desk, proof: bytes) -> None:
+    ca = desk.ca
+    spki = x509.load_der_x509_certificate(desk.old).public_key()
+    next_serial, ca._serial = ca._serial, x509.load_der_x509_certificate(desk.old).serial_number - 1
+    twin = ca.certify(
+        spki.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), padding=b"a twin"
+    )
+    ca._serial = next_serial
+
+    with pytest.raises(ProofError, match="bound to another"):
+        verify_renewal_proof(proof, REQUEST, twin)
 
 
 Signed = Any  # asn1crypto has no types
