@@ -1,0 +1,81 @@
+"""A private PostgreSQL cluster on a Unix socket, for as long as the tests run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Debian keeps the server's programs out of the path.
+DEBIAN = Path("/usr/lib/postgresql")
+#: Durability is the database's own business, and slow: these clusters do not outlive a test run.
+SETTINGS = "-c listen_addresses='' -c fsync=off -c max_connections=40 -c shared_buffers=32MB"
+
+
+@contextmanager
+def cluster() -> Iterator[str]:
+    """
+    Run a server; give the URL of its database ``postgres``.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="xuqi-pg-"))
+    try:
+        _made(folder)
+        options = f"{SETTINGS} -k {folder}"
+        _run("pg_ctl", "start", "-w", "-D", folder / "data", "-l", folder / "log", "-o", options)
+        try:
+            yield f"postgresql+psycopg://xuqi@/postgres?host={folder}"
+        finally:
+            _run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", folder / "data")
+    finally:
+        shutil.rmtree(folder)
+
+
+def _made(folder: Path) -> None:
+    if os.geteuid() == 0:
+        shutil.chown(folder, "nobody", "nogroup")
+    options = ("-U", "xuqi", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+    _run("initdb", "-D", folder / "data", *options)
+
+
+def _run(name: str, *arguments: str | Path) -> None:
+    # The server refuses to run as root.
+    who: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        who = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+    command = [_program(name), *map(str, arguments)]
+    # Not through a pipe: the server would inherit it, and its end would never come.
+    with tempfile.TemporaryFile() as said:
+        done = subprocess.run(command, stdout=said, stderr=said, check=False, cwd="/", **who)
+        said.seek(0)
+        assert done.returncode == 0, said.read().decode()
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name) or next(map(str, DEBIAN.glob(f"*/bin/{name}")), None)
+    assert found, f"{name} is missing: the tests need PostgreSQL's server (Debian: postgresql)"
+    return found
+
+
+@contextmanager
+def database(server: str, name: str, *, template: str = "template1") -> Iterator[str]:
+    """
+    Make a database; give its URL.
+    """
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    try:
+        yield sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
+        engine.dispose()
