@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from renewal.errors import GatewayUnavailableError
+from renewal.errors import GatewayUnavailableError, XuqiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,9 +136,15 @@ class CaBook:
         self._db = sqlite3.connect(
             path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
         )
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        self._make_tables()
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._make_tables()
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise XuqiError(f"{path} cannot be opened as the CA's book: {error}") from error
+        except XuqiError:
+            self._db.close()
+            raise
 
     def _make_tables(self) -> None:
         # In one transaction, so that two processes that open a new book do not meet halfway.
@@ -256,17 +262,6 @@ class CaBook:
         ):
             yield from map(_as_entry, page)
             last = page[-1][0]
-
-    def unsigned(self) -> list[Entry]:
-        """
-        Return what was reserved and not signed.
-        """
-        return [
-            _as_entry(row)
-            for row in self._all(
-                f"SELECT {_COLUMNS} FROM certificate WHERE certificate IS NULL ORDER BY id"  # noqa: S608 -- names of our own
-            )
-        ]
 
     # -- the history
 

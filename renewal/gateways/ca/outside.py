@@ -6,6 +6,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Final
 
+from renewal.errors import XuqiError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -22,6 +24,7 @@ def tell(book: CaBook, ledger: OutsideLedger) -> None:
     A deed is in the book's own transaction; the file comes after it. Whoever was killed
     between the line and its mark left the line as the file's last one: so the last lines
     are compared with the deeds that are owed, while the book keeps other writers out.
+    The file is this CA's alone.
     """
     with book.work(survives_power_cut=False):
         owed = book.untold()
@@ -55,4 +58,7 @@ def _last_lines(path: Path, count: int) -> list[dict[str, object]]:
             file.seek(start)
             tail = file.read(end - start) + tail
             end = start
-    return [json.loads(line) for line in tail.splitlines()[-count:]]
+    try:
+        return [json.loads(line) for line in tail.splitlines()[-count:]]
+    except ValueError as error:
+        raise XuqiError(f"{path}: one of its last lines is not JSON: {error}") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -133,3 +134,29 @@ def test_the_folder_may_not_exist_yet(tmp_path: Path) -> None:
     opened(folder, PASSPHRASE).close()
 
     assert os.listdir(folder / "ca") == [BOOK]  # noqa: PTH208 -- the names are what is compared
+
+
+def test_a_file_that_is_no_book_is_told_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "ca").mkdir()
+    (tmp_path / "ca" / BOOK).write_bytes(b"these are not the pages of a database" * 30)
+
+    with pytest.raises(XuqiError, match=r"ca\.db cannot be opened as the CA's book"):
+        open_ca(tmp_path)
+
+
+def test_many_that_open_a_new_folder_at_once_open_one_ca(tmp_path: Path) -> None:
+    certificates: list[bytes] = []
+
+    def open_it() -> None:
+        ca = opened(tmp_path, PASSPHRASE)
+        certificates.append(ca.issuing_certificate)
+        ca.close()
+
+    threads = [threading.Thread(target=open_it) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(certificates) == 4
+    assert len(set(certificates)) == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from renewal.clock import VirtualClock
-from renewal.errors import GatewayRefusedError
+from renewal.errors import GatewayRefusedError, XuqiError
 from renewal.gateways.ca.embedded import EmbeddedCa
 from renewal.gateways.ca.port import Issued, Reason, Status
 from renewal.gateways.ledger import OutsideLedger
@@ -103,6 +103,29 @@ def test_two_processes_tell_each_deed_once(tmp_path: Path) -> None:
     second.close()
 
 
+def test_two_cas_on_one_folder_that_race_issue_and_tell_once(tmp_path: Path) -> None:
+    both = open_ca(tmp_path), open_ca(tmp_path)
+    asked = [request(number) for number in range(10)]
+    answers: list[list[object]] = []
+    threads = [
+        threading.Thread(target=lambda ca=ca: answers.append([ca.issue(one) for one in asked]))
+        for ca in both * 2
+    ]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(answers) == 4
+    assert all(answer == answers[0] for answer in answers)
+    assert sorted(str(line["request_id"]) for line in told(tmp_path)) == [
+        f"renewal-{number}" for number in range(10)
+    ]
+    for ca in both:
+        ca.close()
+
+
 def test_many_threads_that_ask_for_the_same_get_the_same(tmp_path: Path) -> None:
     ca = open_ca(tmp_path)
     answers: list[bytes] = []
@@ -182,6 +205,16 @@ def test_a_batch_cut_within_its_lines_is_told_to_its_end(cut: int, tmp_path: Pat
     open_ca(tmp_path, clock).close()
 
     assert (tmp_path / LEDGER).read_text() == "".join(lines)
+
+
+def test_a_ledger_with_a_broken_last_line_is_told_with_its_name(tmp_path: Path) -> None:
+    ca = EmbeddedCa(tmp_path / "ca", VirtualClock(START), PASSPHRASE)
+    ca.issue(request())
+    ca.close()
+    (tmp_path / LEDGER).write_text('{"at": "2026')
+
+    with pytest.raises(XuqiError, match=r"ca\.jsonl: one of its last lines is not JSON"):
+        open_ca(tmp_path)
 
 
 def test_a_folder_killed_while_it_is_made_is_made_anew(tmp_path: Path) -> None:

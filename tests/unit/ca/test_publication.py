@@ -430,6 +430,15 @@ def test_what_is_wrong_is_said_so(ca: EmbeddedCa) -> None:
         assert fetch(place, "GET", "/ocsp/not%20base64")[2] == MALFORMED
 
 
+def test_a_body_that_is_too_long_is_refused_before_it_is_sent(ca: EmbeddedCa) -> None:
+    with serving(ca) as place:
+        announced = fetch(place, "POST", "/ocsp", None, **{"Content-Length": "1000000000"})
+        nonsense = fetch(place, "POST", "/ocsp", None, **{"Content-Length": "-1"})
+
+    assert announced[0] == 413
+    assert nonsense[0] == 411
+
+
 def test_a_path_of_others_is_left_to_them(ca: EmbeddedCa) -> None:
     assert answer(ca, "GET", "/livez", b"") is None
     assert answer(ca, "POST", "/ocsp-not-ours", b"") is None
