@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from token_station.driver import CardError, MalformedAnswerError, Transport
+from token_station.driver import CardError, MalformedAnswerError, SharedTransport, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,14 @@ class Channel:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """
+        Keep other programs' commands out, where there can be any.
+        """
+        if isinstance(self._transport, SharedTransport):
+            return self._transport.exclusive()
+        return nullcontext()
 
     def send(self, command: Command) -> tuple[bytes, int]:
         """

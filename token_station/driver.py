@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from renewal.errors import XuqiError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from contextlib import AbstractContextManager
 
 
 class TokenError(XuqiError):
@@ -136,6 +137,19 @@ class Transport(Protocol):
 
         Raises:
             CardRemovedError: the card is gone.
+        """
+        ...
+
+
+@runtime_checkable
+class SharedTransport(Transport, Protocol):
+    """
+    A card that other programs reach too, as by PC/SC.
+    """
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """
+        Let no other program's command come in between; held for VERIFY and its use, no longer.
         """
         ...
 

@@ -106,6 +106,17 @@ def key_of_certificate(der: bytes) -> CardKey:
         raise KeyMismatchError("this is not an X.509 certificate (DER)") from error
 
 
+def check_certificate(der: bytes, place: str) -> None:
+    """
+    Raises:
+        MalformedAnswerError: the card has something else where a certificate should be.
+    """
+    try:
+        x509.load_der_x509_certificate(der)
+    except (ValueError, x509.InvalidVersion) as error:
+        raise MalformedAnswerError(f"what is in {place} is not an X.509 certificate") from error
+
+
 def key_from_card(template: bytes, algorithm: int) -> CardKey:
     """
     Read the value of a card's public-key template (7F49).

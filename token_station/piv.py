@@ -27,6 +27,7 @@ from token_station.driver import (
 from token_station.keys import (
     ALGORITHMS,
     CardKey,
+    check_certificate,
     key_from_card,
     key_from_spki,
     key_of_certificate,
@@ -109,9 +110,10 @@ class PivSession:
 
     def certificates(self) -> tuple[TokenCertificate, ...]:
         """
-        Return what the places for signing hold, in their order.
+        Return what the places for signing hold, in their order; what is there and is no
+        certificate is left out.
         """
-        read = ((place, self.read_certificate(place)) for place in SIGNING)
+        read = ((place, self._readable(place)) for place in SIGNING)
         return tuple(TokenCertificate(place=place, der=der) for place, der in read if der)
 
     # -- PIN ---------------------------------------------------------------
@@ -261,10 +263,12 @@ class PivSession:
         command = Command(
             ins=0x87, p1=key.algorithm, p2=int(place, 16), data=template, answers=True
         )
-        self.verify_pin(pin, last_try_released=released)
-        # SP 800-73-4 part 1, table 4b: 9C is "PIN always". The very next command, or strict
-        # cards refuse.
-        signature = inside(self._channel.expect(command, "sign"), 0x7C, 0x82)
+        with self._channel.exclusive():
+            self.verify_pin(pin, last_try_released=released)
+            # SP 800-73-4 part 1, table 4b: 9C is "PIN always". The very next command, or strict
+            # cards refuse.
+            answer = self._channel.expect(command, "sign")
+        signature = inside(answer, 0x7C, 0x82)
         key.check(data, signature)
         return signature
 
@@ -298,9 +302,10 @@ class PivSession:
             MalformedAnswerError: something else is in that place.
         """
         container = self._read(certificate_object(place))
-        der = certificate_in(container) if container else None
         self._seen.pop(place, None)
+        der = certificate_in(container) if container else None
         if der:
+            check_certificate(der, place)
             self._seen[place] = der
         return der
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
+
+from token_station.driver import SharedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from token_station.driver import Transport
 
@@ -23,6 +27,10 @@ class Traced:
     def __init__(self, transport: Transport, sink: Callable[[str], None]) -> None:
         self._transport = transport
         self._sink = sink
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        inner = self._transport
+        return inner.exclusive() if isinstance(inner, SharedTransport) else nullcontext()
 
     def transmit(self, frame: bytes) -> tuple[bytes, int]:
         self._sink(f"> {_told(frame)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -48,9 +49,10 @@ from token_station.manners import P
 from token_station.piv import PivSession, open_token
 from token_station.signing import csr, renewal_proof
 from token_station.simulated_card import SimulatedCard
+from token_station.trace import Traced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from token_station.driver import TokenSession, Transport
@@ -232,6 +234,38 @@ class Altered:
         return self._answer(frame) or self._transport.transmit(frame)
 
 
+class Shared(Altered):
+    """
+    A card that another program reaches too; it keeps what was sent while it was alone with us.
+    """
+
+    def __init__(self, transport: Transport | None) -> None:
+        super().__init__(transport, self._note)
+        self.alone = False
+        self.sent_alone: list[int] = []
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        self.alone = True
+        yield
+        self.alone = False
+
+    def _note(self, frame: bytes) -> None:
+        if self.alone:
+            self.sent_alone.append(frame[1])
+
+
+def test_no_other_program_comes_between_pin_and_signature(desk: Desk) -> None:
+    shared = Shared(desk.reader.connect())
+    lines: list[str] = []
+    session = PivSession(Traced(shared, lines.append), MANAGEMENT_KEY)
+    session.generate("9A", P256)
+
+    csr(session, "9A", PIN)
+
+    assert shared.sent_alone == [0x20, 0x20, 0x87]
+
+
 def test_a_card_that_does_not_tell_its_tries_may_be_at_the_last(desk: Desk) -> None:
     query = bytes.fromhex("0020008000")
     silent = Altered(desk.reader.connect(), lambda f: (b"", 0x6A80) if f == query else None)
@@ -409,10 +443,14 @@ def test_there_is_no_place_when_both_are_kept(desk: Desk) -> None:
         desk.session().choose_place(keep=[desk.old, new])
 
 
-def test_an_unreadable_place_is_not_free_while_a_kept_certificate_is_missing(desk: Desk) -> None:
+@pytest.mark.parametrize("content", ["700301020371", "7003010203710100FE00"])
+def test_an_unreadable_place_is_not_free_while_a_kept_certificate_is_missing(
+    desk: Desk, content: str
+) -> None:
     new = desk.renew(desk.session())
-    spoil(desk, "5FC105")
+    spoil(desk, "5FC105", content)
 
+    assert [row.der for row in desk.session().certificates()] == [desk.old]
     assert desk.session().choose_place(keep=[desk.old]) == "9A"
     with pytest.raises(NoFreePlaceError):
         desk.session().choose_place(keep=[desk.old, new])
@@ -430,9 +468,9 @@ def test_a_place_may_hold_the_key_of_a_kept_certificate_that_was_lost(desk: Desk
     assert desk.session().choose_place(keep=[]) == "9C"
 
 
-def spoil(desk: Desk, tag: str) -> None:
+def spoil(desk: Desk, tag: str, content: str) -> None:
     memory = json.loads(desk.card_path.read_text())
-    memory["objects"][tag] = "7003010203" + "71"
+    memory["objects"][tag] = content
     desk.card_path.write_text(json.dumps(memory))
     desk.reader.insert(desk.card)
 
