@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -208,7 +207,8 @@ class Centre:
         rules = self.policies.of(certificate.product).confirm.code
         if rules is None:
             raise XuqiError(f"{certificate.product} is not confirmed by a code")
-        key = "K" + os.urandom(12).hex()
+        # It may be guessed: what is secret is the code, and it is bound to the session.
+        key = f"K{customer.id:08d}-{message_queries.codes_of(work, customer.id) + 1:04d}"
         digits = code_rules.digits(self.keys.codes.value, key, 1, rules.digits)
         return work.challenges.put(
             Challenge(

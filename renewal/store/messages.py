@@ -116,6 +116,14 @@ def live_challenges(work: Work, customer: int) -> Sequence[Challenge]:
     return work.challenges.read(query)
 
 
+def codes_of(work: Work, customer: int) -> int:
+    """
+    How many codes the customer has ever asked for.
+    """
+    query = sa.select(sa.func.count()).where(challenges.c.customer == customer)
+    return work.connection.scalar(query) or 0
+
+
 def codes_sent(
     work: Work, customer: int, mobile_hash: bytes | None, since: datetime
 ) -> tuple[int, int]:

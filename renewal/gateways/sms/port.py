@@ -20,6 +20,8 @@ class GatewayMisconfiguredError(GatewayUnavailableError):
     Nothing happened. ``code`` is the carrier's word for it.
     """
 
+    spends_a_try = False
+
     def __init__(self, why: str, *, code: str = "", retry_after: timedelta = MENDING) -> None:
         super().__init__(why, retry_after=retry_after)
         self.code = code
