@@ -285,8 +285,11 @@ class CaBook:
         rows = self._all("SELECT position, line FROM deed WHERE told = 0 ORDER BY position")
         return [Deed(position=position, line=line) for position, line in rows]
 
-    def mark_told(self, up_to: int) -> None:
-        self._write("UPDATE deed SET told = 1 WHERE told = 0 AND position <= ?", up_to)
+    def mark_told(self) -> None:
+        """
+        Note that the outside ledger has every deed.
+        """
+        self._write("UPDATE deed SET told = 1 WHERE told = 0")
 
     # -- the CRL
 

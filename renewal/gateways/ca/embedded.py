@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from renewal.errors import GatewayRefusedError
-from renewal.gateways.ca import admission, ceremony, profiles, subject_key
-from renewal.gateways.ca.authority import new_serial
+from renewal.gateways.ca import ceremony, profiles
 from renewal.gateways.ca.ceremony import CaSettings
+from renewal.gateways.ca.drafts import Drafts, Seed
 from renewal.gateways.ca.history import History
+from renewal.gateways.ca.issuance import Issuance
 from renewal.gateways.ca.port import Can, Issued, Reason, Request, Status
 from renewal.gateways.ca.publication import Publication
 from renewal.gateways.ca.states import HOLD, States
-from renewal.gateways.ca.to_be_signed import Template
 from renewal.secret import Secret
-from renewal.store.ca_book import CaBook, Entry
+from renewal.store.ca_book import CaBook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from renewal.clock import Clock
-    from renewal.gateways.ca.subject_key import SubjectKey
     from renewal.gateways.ledger import OutsideLedger
 
+__all__ = ["BOOK", "CaSettings", "EmbeddedCa", "Listed", "Seed"]
+
 BOOK: Final = "ca.db"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seed:
-    """
-    A certificate that exists before the house is opened.
-    """
-
-    key: bytes  #: PKCS#10 or SubjectPublicKeyInfo, DER
-    common_name: str
-    profile: str
-    not_before: datetime
-    not_after: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,25 +71,23 @@ class EmbeddedCa:
             ProfileError: a profile file cannot be used.
             GatewayUnavailableError: another process is writing for too long.
         """
-        self._clock = clock
-        self._settings = settings or CaSettings()
-        self._profiles = profiles.load(self._settings.profiles)
+        settings = settings or CaSettings()
+        known = profiles.load(settings.profiles)
         self._book = CaBook(folder / BOOK)
-        self._history = History(self._book, ledger)
-        self._states = States(self._book, self._history, clock)
+        history = History(self._book, ledger)
         try:
             self._opened = ceremony.open_authorities(
-                self._book, _as_bytes(passphrase), self._settings, clock.now()
+                self._book, _as_bytes(passphrase), settings, clock.now()
             )
-            self._tell()
+            history.tell()
         except BaseException:
             self._book.close()
             raise
-        self._publication = Publication(self._book, self._opened, self._settings, clock)
-        self._templates = {
-            name: Template(profile, self._opened.issuing.issuer, self._settings.base_url)
-            for name, profile in self._profiles.items()
-        }
+        issuing = self._opened.issuing
+        drafts = Drafts(known, issuing, settings.base_url)
+        self._issuance = Issuance(self._book, drafts, issuing, history, clock)
+        self._states = States(self._book, history, clock)
+        self._publication = Publication(self._book, self._opened, settings, clock)
 
     def close(self) -> None:
         self._book.close()
@@ -137,22 +122,13 @@ class EmbeddedCa:
         Raises:
             GatewayUnavailableError: safe to ask again with the same ids.
         """
-        read = [_or_refusal(self._read, request) for request in requests]
-        reserved = self._reserve_all(read)
-        certificates = self._finish([entry for entry in reserved if isinstance(entry, Entry)])
-        return [
-            Issued(certificate=certificates[item.serial]) if isinstance(item, Entry) else item
-            for item in reserved
-        ]
+        return self._issuance.issue_many(requests)
 
     def recover(self, request_id: str) -> Issued | None:
         """
         Return what became of a request; finish it if it was reserved and not signed.
         """
-        entry = self._book.by_request(request_id)
-        if entry is None:
-            return None
-        return Issued(certificate=self._finish([entry])[entry.serial])
+        return self._issuance.recover(request_id)
 
     def seed(
         self,
@@ -187,10 +163,7 @@ class EmbeddedCa:
         """
         Seed all of them in one transaction, or none.
         """
-        with self._book.work():
-            certificates = [self._plant(seed) for seed in seeds]
-        self._tell()
-        return certificates
+        return self._issuance.seed_many(seeds)
 
     def certificates(self) -> Iterator[Listed]:
         """
@@ -256,132 +229,8 @@ class EmbeddedCa:
         """
         return self._publication.ocsp(request)
 
-    # -- steps of issuing, each a place where a power cut must do no harm
-
-    def _read(self, request: Request) -> Entry:
-        if not request.request_id:
-            raise GatewayRefusedError("the request has no id", code="badRequest")
-        return self._entry(request, request.request_id, subject_key.from_request(request.csr))
-
-    def _entry(self, asked: Request | Seed, request_id: str | None, key: SubjectKey) -> Entry:
-        """
-        Say what is asked for; what depends on the moment is decided when it is reserved.
-        """
-        profile = self._profiles.get(asked.profile)
-        if profile is None:
-            raise GatewayRefusedError(f"no profile {asked.profile!r}", code="badRequest")
-        subject = admission.subject(profile, asked.common_name)
-        begin, end = admission.validity(asked.not_before, asked.not_after)
-        admission.key_is_accepted(profile, key)
-        admission.validity_fits(profile, begin, end, self._opened.issuing.certificate)
-        serial = new_serial()
-        to_be_signed = self._templates[asked.profile].fill(
-            serial=serial, subject=subject, not_before=begin, not_after=end, key=key
-        )
-        return Entry(
-            serial=_hex(serial),
-            request_id=request_id,
-            spki_sha256=key.sha256,
-            profile=asked.profile,
-            subject=subject.rfc4514_string(),
-            not_before=begin.isoformat(),
-            not_after=end.isoformat(),
-            tbs=to_be_signed,
-        )
-
-    def _reserve_all(
-        self, read: list[Entry | GatewayRefusedError]
-    ) -> list[Entry | GatewayRefusedError]:
-        with self._book.work():
-            return [
-                _or_refusal(self._reserve, item) if isinstance(item, Entry) else item
-                for item in read
-            ]
-
-    def _reserve(self, asked: Entry) -> Entry:
-        before = self._book.by_request(str(asked.request_id))
-        if before is not None:
-            return _same_or_refused(before, asked)
-        admission.is_not_over(datetime.fromisoformat(asked.not_after), self._clock.now())
-        if self._book.by_key(asked.spki_sha256) is not None:
-            raise GatewayRefusedError("this public key was used before", code="duplicateCertReq")
-        self._book.reserve(asked)
-        return asked
-
-    def _finish(self, entries: list[Entry]) -> dict[str, bytes]:
-        """
-        Sign and keep what is not signed yet; return all certificates by serial.
-        """
-        signed = {entry.serial: entry.certificate or self._sign(entry) for entry in entries}
-        new = [entry for entry in entries if entry.certificate is None]
-        if new:
-            self._keep(new, signed)
-            self._tell()
-        return signed
-
-    def _sign(self, entry: Entry) -> bytes:
-        return self._opened.issuing.sign(entry.tbs)
-
-    def _keep(self, entries: list[Entry], signed: dict[str, bytes]) -> None:
-        with self._book.work():
-            for entry in entries:
-                if self._book.complete(entry.serial, signed[entry.serial]):
-                    self._issued_at(self._clock.now(), entry)
-
-    def _plant(self, seed: Seed) -> bytes:
-        asked = self._entry(seed, None, _key_of(seed.key))
-        before = self._book.by_key(asked.spki_sha256)
-        if before is not None:
-            before = _same_or_refused(before, asked)
-            return before.certificate or self._sign(before)
-        certificate = self._sign(asked)
-        self._book.reserve(asked)
-        self._book.complete(asked.serial, certificate)
-        self._issued_at(datetime.fromisoformat(asked.not_before), asked)
-        return certificate
-
-    def _issued_at(self, at: datetime, entry: Entry) -> None:
-        self._history.remember("issue", entry, at, request_id=entry.request_id, reason=None)
-
-    def _tell(self) -> None:
-        self._history.tell()
-
 
 def _as_bytes(passphrase: Secret | str | bytes) -> bytes:
     if isinstance(passphrase, Secret):
         return passphrase.value
     return passphrase.encode() if isinstance(passphrase, str) else passphrase
-
-
-def _hex(serial: int) -> str:
-    return f"{serial:x}"
-
-
-def _key_of(der: bytes) -> SubjectKey:
-    try:
-        x509.load_der_x509_csr(der)
-    except (ValueError, x509.InvalidVersion):
-        return subject_key.from_public_key(der)
-    return subject_key.from_request(der)
-
-
-_Asked = TypeVar("_Asked")
-_Given = TypeVar("_Given")
-
-
-def _or_refusal(step: Callable[[_Asked], _Given], asked: _Asked) -> _Given | GatewayRefusedError:
-    try:
-        return step(asked)
-    except GatewayRefusedError as refusal:
-        return refusal
-
-
-def _same_or_refused(before: Entry, asked: Entry) -> Entry:
-    if before.request_id != asked.request_id:
-        raise GatewayRefusedError("this public key was used before", code="duplicateCertReq")
-    if not before.is_same_request(asked):
-        raise GatewayRefusedError(
-            f"{asked.request_id or 'this key'} was asked before, for something else",
-            code="duplicateCertReq",
-        )
-    return before

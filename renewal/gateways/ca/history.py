@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from renewal.errors import GatewayUnavailableError
 from renewal.gateways.ca import outside
 
 if TYPE_CHECKING:
@@ -47,6 +49,10 @@ class History:
     def tell(self) -> None:
         """
         Bring the outside ledger up to date, each deed once.
+
+        The deed stands already: when the book is busy now, the next deed or the next opening
+        tells it.
         """
         if self.ledger is not None:
-            outside.tell(self.book, self.ledger)
+            with suppress(GatewayUnavailableError):
+                outside.tell(self.book, self.ledger)

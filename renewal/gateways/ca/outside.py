@@ -26,15 +26,15 @@ def tell(book: CaBook, ledger: OutsideLedger) -> None:
     are compared with the deeds that are owed, while the book keeps other writers out.
     The file is this CA's alone.
     """
+    if not book.untold():
+        return
     with book.work(survives_power_cut=False):
         owed = book.untold()
-        if not owed:
-            return
         lines = [json.loads(deed.line) for deed in owed]
         path = ledger._path  # noqa: SLF001 -- the ledger is written by others and read by nobody else
         for line in lines[_already_told(lines, path) :]:
             ledger.append(at=str(line.pop("at")), **line)
-        book.mark_told(owed[-1].position)
+        book.mark_told()
 
 
 def _already_told(owed: list[dict[str, object]], path: Path) -> int:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from renewal.clock import VirtualClock
 from renewal.gateways.ca import outside
 from renewal.gateways.ca.embedded import EmbeddedCa
+from renewal.gateways.ca.issuance import Issuance, Reserved
 from renewal.gateways.ca.port import Reason, Request
 from renewal.gateways.ledger import OutsideLedger
 from tests.unit.ca.asking import END, LEDGER, PASSPHRASE, START
 
 if TYPE_CHECKING:
-    from renewal.errors import GatewayRefusedError
     from renewal.store.ca_book import CaBook, Entry
 
 
@@ -35,31 +35,29 @@ class DyingLedger(OutsideLedger):
             die()
 
 
-class DyingCa(EmbeddedCa):
+class DyingIssuance(Issuance):
     step = ""
 
-    def _reserve_all(
-        self, read: list[Entry | GatewayRefusedError]
-    ) -> list[Entry | GatewayRefusedError]:
+    def reserve(self, drafts: Reserved) -> Reserved:
         if self.step == "before reserving":
             die()
         with self._book.work():
-            reserved = super()._reserve_all(read)
+            reserved = super().reserve(drafts)
             if self.step == "while reserving":
                 die()
         if self.step == "after reserving":
             die()
         return reserved
 
-    def _sign(self, entry: Entry) -> bytes:
-        signed = super()._sign(entry)
+    def sign(self, entry: Entry) -> bytes:
+        signed = super().sign(entry)
         if self.step == "after signing":
             die()
         return signed
 
-    def _keep(self, entries: list[Entry], signed: dict[str, bytes]) -> None:
+    def keep(self, entries: list[Entry], signed: dict[str, bytes]) -> None:
         with self._book.work():
-            super()._keep(entries, signed)
+            super().keep(entries, signed)
             if self.step == "while keeping":
                 die()
 
@@ -75,8 +73,11 @@ _tell = outside.tell
 def main(folder: Path, op: str, step: str, csr: bytes, serial: str) -> None:
     clock = VirtualClock(START)
     ledger = DyingLedger(folder / LEDGER, clock)
-    ca = DyingCa(folder / "ca", clock, PASSPHRASE, ledger=ledger)
-    ca.step = ledger.step = step
+    ca = EmbeddedCa(folder / "ca", clock, PASSPHRASE, ledger=ledger)
+    whole = ca._issuance
+    dying = DyingIssuance(whole._book, whole._drafts, whole._issuing, whole._history, clock)
+    ca._issuance = dying
+    dying.step = ledger.step = step
     if step == "after telling":
         outside.tell = tell_and_die
     if op == "issue":

@@ -23,6 +23,7 @@ from renewal.gateways.ca.ceremony import CaSettings
 from renewal.gateways.ca.embedded import EmbeddedCa, Seed
 from renewal.gateways.ca.subject_key import from_public_key
 from renewal.gateways.ca.to_be_signed import Template
+from renewal.store import ca_book
 from tests.unit.ca.asking import (
     END,
     START,
@@ -268,7 +269,10 @@ def test_one_bad_seed_leaves_none_of_its_batch(ca: EmbeddedCa) -> None:
     assert list(ca.certificates()) == []
 
 
-def test_the_ca_lists_what_it_issued_in_order_over_many_pages(ca: EmbeddedCa) -> None:
+def test_the_ca_lists_what_it_issued_in_order_over_many_pages(
+    ca: EmbeddedCa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ca_book, "PAGE", 5)
     asked = [request(number) for number in range(12)]
     answers = ca.issue_many(asked)
 

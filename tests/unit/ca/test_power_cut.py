@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from renewal.clock import VirtualClock
-from renewal.errors import GatewayRefusedError, XuqiError
+from renewal.errors import GatewayRefusedError, GatewayUnavailableError, XuqiError
+from renewal.gateways.ca import outside
 from renewal.gateways.ca.embedded import EmbeddedCa
 from renewal.gateways.ca.port import Issued, Reason, Status
 from renewal.gateways.ledger import OutsideLedger
@@ -205,6 +206,25 @@ def test_a_batch_cut_within_its_lines_is_told_to_its_end(cut: int, tmp_path: Pat
     open_ca(tmp_path, clock).close()
 
     assert (tmp_path / LEDGER).read_text() == "".join(lines)
+
+
+def test_a_deed_that_cannot_be_told_now_stands_and_is_told_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ca = open_ca(tmp_path)
+    with monkeypatch.context() as busy:
+        busy.setattr(outside, "tell", _is_busy)
+        certificate = ca.issue(request()).certificate
+    assert told(tmp_path) == []
+
+    assert ca.issue(request()).certificate == certificate
+
+    assert [line["request_id"] for line in told(tmp_path)] == ["renewal-0"]
+    ca.close()
+
+
+def _is_busy(*_: object) -> None:
+    raise GatewayUnavailableError("the book is busy")
 
 
 def test_a_ledger_with_a_broken_last_line_is_told_with_its_name(tmp_path: Path) -> None:
