@@ -137,7 +137,6 @@ class Delivery:
         answers = carry_out(self.consumer, orders, self.pool, self.probe)
         self.probe("after answer")
         self._conclude(list(zip(begun, answers, strict=True)))
-        self.probe("after commit")
 
     def _conclude(self, done: Sequence[tuple[Begun, object]]) -> None:
         """
@@ -199,5 +198,6 @@ class Delivery:
             if unnoted is not None:
                 self.reader.settle(unnoted, work)
             self.probe("before commit")
+        self.probe("committed")
         self._lately.extend(settlement.died)
         self._unnoted, self._unnoted_batches = None, 0
