@@ -168,6 +168,22 @@ def test_it_verifies_up_to_the_root(ca: EmbeddedCa, certificate: x509.Certificat
     issuing.verify_directly_issued_by(root_)
 
 
+def test_the_issuing_ca_issues_to_customers_only_and_the_root_to_one_ca_below(
+    ca: EmbeddedCa,
+) -> None:
+    issuing, root_ = parsed(ca.issuing_certificate), parsed(ca.root_certificate)
+
+    for certificate, length in ((issuing, 0), (root_, 1)):
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage)
+        assert constraints.critical
+        assert constraints.value == x509.BasicConstraints(ca=True, path_length=length)
+        assert usage.critical
+        assert usage.value.public_bytes() == b"\x03\x02\x01\x06"  # keyCertSign, cRLSign
+        assert 64 < certificate.serial_number.bit_length() <= 159
+    assert issuing.not_valid_after_utc < root_.not_valid_after_utc
+
+
 def test_a_ca_with_rsa_keys_issues_to_customers_with_rsa_keys(tmp_path: Path) -> None:
     ca = open_ca(tmp_path, settings=CaSettings(key="RSA-2048"))
     asked = request(csr=csr_of(rsa.generate_private_key(65_537, 2048)))
