@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,6 +122,41 @@ def test_putting_a_card_in_and_out_is_on_the_ledger(desk: Desk) -> None:
 
     told = [json.loads(line)["op"] for line in desk.ledger_path.read_text().splitlines()]
     assert told[-3:] == ["insert", "pull", "insert"]
+
+
+def test_a_hand_may_pull_the_token_while_another_thread_talks_to_it(desk: Desk) -> None:
+    session = desk.session()
+    talking = threading.Event()
+
+    def pull_when_talking() -> None:
+        talking.wait(10)
+        desk.reader.pull()
+
+    def talk_on() -> None:
+        for _ in range(1_000_000):
+            session.tries_left()
+            talking.set()
+
+    hand = threading.Thread(target=pull_when_talking)
+    hand.start()
+    with pytest.raises(CardRemovedError):
+        talk_on()
+    hand.join()
+
+    desk.reader.insert(desk.card)
+    assert_old_works(desk)
+
+
+def test_a_renewal_on_a_simulated_card_takes_less_than_30_ms_of_work(
+    tmp_path: Path, ca: PretendCa
+) -> None:
+    desks = [Desk(tmp_path / str(n), ca=ca) for n in range(10)]
+    begin = time.process_time()
+
+    for desk in desks:
+        desk.renew(desk.session())
+
+    assert (time.process_time() - begin) / len(desks) < 0.030
 
 
 def test_a_fault_ends_with_the_pull_it_was_set_for(desk: Desk) -> None:

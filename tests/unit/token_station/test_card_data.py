@@ -101,6 +101,17 @@ def test_a_serial_comes_out_of_its_chuid(serial: str) -> None:
         (tlv(0x81, b"\xff" * 256) + tlv(0x82, b"\xff" * 300), RSA),
         (b"", RSA),
     ],
+    ids=[
+        "not on the curve",
+        "no point",
+        "no form of point",
+        "RSA where EC was asked",
+        "modulus zero",
+        "no exponent",
+        "1024 bits",
+        "huge exponent",
+        "nothing",
+    ],
 )
 def test_what_is_no_public_key_is_refused(template: bytes, algorithm: int) -> None:
     with pytest.raises(MalformedAnswerError):
