@@ -1,0 +1,75 @@
+"""Remembers what a long run has seen, on disk and not in memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Self
+
+from renewal.store.shelf import pages
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from types import TracebackType
+
+
+class Scratch:
+    """
+    A file of the run's own that has no name and ends with it.
+
+    It holds digests under a key that only the run knows: nobody can read out of it who was in
+    the run. Its keys have 64 bits: among three million, two are alike once in four million runs.
+    """
+
+    def __init__(self) -> None:
+        self._key = os.urandom(16)
+        self._file = sqlite3.connect("", isolation_level=None)  # "": temporary, on disk
+        for statement in (
+            "PRAGMA journal_mode=OFF",
+            "PRAGMA synchronous=OFF",
+            "PRAGMA cache_size=-16384",
+            "CREATE TABLE seen (key INTEGER PRIMARY KEY, what BLOB NOT NULL)",
+        ):
+            self._file.execute(statement)
+
+    def digest(self, *parts: str | bytes) -> bytes:
+        """
+        Eight bytes that stand for these parts in this run.
+        """
+        made = blake2b(key=self._key, digest_size=8)
+        for part in parts:
+            raw = part.encode() if isinstance(part, str) else part
+            made.update(len(raw).to_bytes(4, "big") + raw)
+        return made.digest()
+
+    def key(self, *parts: str | bytes) -> int:
+        return int.from_bytes(self.digest(*parts), "big", signed=True)
+
+    def find(self, keys: Collection[int]) -> dict[int, bytes]:
+        found: dict[int, bytes] = {}
+        for page in pages(keys):
+            found.update(
+                self._file.execute(
+                    "SELECT key, what FROM seen WHERE key IN (SELECT value FROM json_each(?))",
+                    (json.dumps(page),),
+                )
+            )
+        return found
+
+    def keep(self, seen: Mapping[int, bytes]) -> None:
+        self._file.execute("BEGIN")
+        self._file.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?)", list(seen.items()))
+        self._file.execute("COMMIT")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
