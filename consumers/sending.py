@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from renewal.contacts import mark_contact
 from renewal.errors import GatewayRefusedError
 from renewal.gateways.mail.port import Mail, MailGateway
-from renewal.gateways.sms.errors import follows
 from renewal.gateways.sms.port import Lane, Sms, SmsGateway
 from renewal.rules.suppression import Contact
 from renewal.store.rows import Customer, Message
@@ -167,21 +167,6 @@ def withdrawn(work: Work, message: str, why: str) -> None:
     row = work.messages.get(message)
     if row.state == "claimed":
         work.messages.change(row, state="suppressed", ended_at=work.at, code=why[:16])
-
-
-def mark_contact(work: Work, customer: int, channel: Channel, code: str) -> None:
-    """
-    An address that a carrier calls bad or blocked is not used any more.
-    """
-    row = work.customers.find(customer)
-    if row is None:
-        return
-    if channel is Channel.MAIL:
-        work.customers.change(row, mail_bad=code)
-        return
-    what = follows(code)
-    if what.bad_contact or what.suppress:
-        work.customers.change(row, mobile_bad=code)
 
 
 def contact(customer: Customer, channel: Channel) -> Contact:
