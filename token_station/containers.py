@@ -66,7 +66,7 @@ def serial_in(chuid: bytes) -> str:
 
 def chuid_for(serial: str) -> bytes:
     """
-    Return the CHUID of a card with that serial: 8 or 32 lower-case hex digits.
+    Return the CHUID of a card with that serial: 8 or 32 lower-case hex digits, not all zero.
 
     Raises:
         ValueError: the serial is not of that form.
@@ -74,6 +74,8 @@ def chuid_for(serial: str) -> bytes:
     if len(serial) not in {8, 32} or set(serial) - set("0123456789abcdef"):
         raise ValueError(f"a token's serial has 8 or 32 lower-case hex digits, not {serial!r}")
     guid = bytes.fromhex(serial.rjust(32, "0"))
+    if not any(guid):
+        raise ValueError("a token's serial is not zero: that stands for none")
     fasc_n = bytes(25)
     fields = ((0x30, fasc_n), (0x34, guid), (0x35, b"20991231"), (0x3E, b""), (0xFE, b""))
     return b"".join(tlv(tag, value) for tag, value in fields)

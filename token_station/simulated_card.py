@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -12,6 +12,23 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from token_station import card_memory
 from token_station.apdu import CHAINED, inside, parse, tlv
+from token_station.card_apdu import (
+    BAD_DATA,
+    BLOCKED,
+    GET_RESPONSE,
+    NO_KEY,
+    NO_SUCH_CLASS,
+    NO_SUCH_COMMAND,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    OK,
+    SELECT,
+    TRIES_LEFT,
+    WRONG_LENGTH,
+    WRONG_P1P2,
+    Apdu,
+    Refused,
+)
 from token_station.card_keys import (
     PRIVATE_KEYS,
     PrivateKey,
@@ -38,23 +55,6 @@ if TYPE_CHECKING:
     from renewal.gateways.ledger import OutsideLedger
     from token_station.manners import Manners
 
-OK = 0x9000
-WRONG_LENGTH = 0x6700
-NOT_ALLOWED = 0x6982
-BLOCKED = 0x6983
-NOT_SATISFIED = 0x6985
-BAD_DATA = 0x6A80
-NOT_FOUND = 0x6A82
-WRONG_P1P2 = 0x6A86
-NO_KEY = 0x6A88
-NO_SUCH_COMMAND = 0x6D00
-NO_SUCH_CLASS = 0x6E00
-
-TRIES_LEFT = 0x63C0
-
-HEADER = 4  #: bytes: CLA INS P1 P2
-SELECT, GET_RESPONSE = 0xA4, 0xC0
-
 AID = bytes.fromhex("A000000308000010000100")
 PROPERTIES = tlv(0x61, tlv(0x4F, AID[5:]) + tlv(0x79, tlv(0x4F, AID[:5])))
 LEAST_AID = 5
@@ -66,43 +66,6 @@ FOUR_PLACES = frozenset({"9A", "9C", "9D", "9E"})
 FIRST_RETIRED = 0x82
 FIELD = 8  #: bytes of a PIN or unblocking code
 LEAST_PIN = 6
-
-
-class Refused(Exception):  # noqa: N818 - no error of ours: the card's answer
-    """
-    The card's answer is a status word alone.
-    """
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"{status:04X}")
-        self.status = status
-
-
-@dataclass(frozen=True)
-class Apdu:
-    cla: int
-    ins: int
-    p1: int
-    p2: int
-    data: bytes
-
-    @property
-    def head(self) -> tuple[int, int, int]:
-        return self.ins, self.p1, self.p2
-
-    @classmethod
-    def read(cls, frame: bytes) -> Apdu:
-        """
-        Read a short command APDU of any of the four cases (ISO 7816-3, 12.1).
-        """
-        if len(frame) < HEADER:
-            raise Refused(WRONG_LENGTH)
-        body = frame[HEADER:]
-        size = body[0] if len(body) > 1 else 0
-        if len(body) > 1 and (size == 0 or len(body) not in {1 + size, 2 + size}):
-            raise Refused(WRONG_LENGTH)  # extended length, or cut off
-        cla, ins, p1, p2 = frame[:HEADER]
-        return cls(cla, ins, p1, p2, body[1 : 1 + size])
 
 
 class SimulatedCard:

@@ -639,7 +639,7 @@ def test_a_serial_may_be_a_whole_guid(desk: Desk) -> None:
     assert desk.session().serial == guid
 
 
-@pytest.mark.parametrize("serial", ["", "029DC2D0", "token-1", "029dc2d"])
+@pytest.mark.parametrize("serial", ["", "029DC2D0", "token-1", "029dc2d", "0" * 8, "0" * 32])
 def test_a_card_is_not_made_with_another_form_of_serial(desk: Desk, serial: str) -> None:
     with pytest.raises(ValueError, match="serial"):
         desk.make_card(serial)
