@@ -54,6 +54,9 @@ HOUSE = {
     )
 }
 
+#: Each id is a parameter twice; SQLite takes 32,766 of them, PostgreSQL 65,535.
+AT_ONCE = 4000
+
 _account_columns = [accounts.c[name] for name in Account.__struct_fields__]
 _transfer_columns = [transfers.c[name] for name in Transfer.__struct_fields__]
 
@@ -209,7 +212,7 @@ class Books:
         wanted = set(ids) - self._page.transfers.keys()
         self._page.transfers.update(dict.fromkeys(wanted))
         self._page.ended.update(dict.fromkeys(wanted))
-        for page in pages(wanted):
+        for page in pages(wanted, AT_ONCE):
             ends = sa.and_(transfers.c.of.in_(page), transfers.c.answer == "ok")
             query = sa.select(*_transfer_columns).where(sa.or_(transfers.c.id.in_(page), ends))
             for row in self._connection.execute(query).mappings():
