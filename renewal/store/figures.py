@@ -1,0 +1,76 @@
+"""Counts over the whole store, for reports and for whoever asks how things stand."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from schema.tables.books import accounts
+from schema.tables.log import dead_letters
+from schema.tables.people import certificates
+from schema.tables.renewals import OPEN, decisions, messages, renewals, told
+
+if TYPE_CHECKING:
+    from renewal.store.work import Work
+
+
+def by_product(work: Work) -> dict[str, dict[str, int]]:
+    """
+    For each product: certificates, how many were reminded of, and how their renewals stand.
+    """
+    found: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    state, product = certificates.c.state, certificates.c.product
+    for row in work.connection.execute(
+        sa.select(product, state, sa.func.count()).group_by(product, state).order_by(product)
+    ):
+        found[row[0]]["certificates"] += row[2]
+        if row[1] == "expired":
+            found[row[0]]["expired"] += row[2]
+    reminded = (
+        sa.select(product, sa.func.count(sa.distinct(told.c.certificate)))
+        .join(told, told.c.certificate == certificates.c.id)
+        .group_by(product)
+    )
+    for row in work.connection.execute(reminded):
+        found[row[0]]["reminded"] = row[1]
+    for row in work.connection.execute(
+        sa.select(renewals.c.product, renewals.c.state, sa.func.count()).group_by(
+            renewals.c.product, renewals.c.state
+        )
+    ):
+        name = "renewed" if row[1] in {"done", "activated"} else row[1]
+        found[row[0]]["under way" if row[1] in OPEN and name != "renewed" else name] += row[2]
+    return {name: dict(counts) for name, counts in found.items()}
+
+
+def messages_by_kind(work: Work) -> dict[str, int]:
+    query = sa.select(
+        messages.c.kind, messages.c.channel, messages.c.state, sa.func.count()
+    ).group_by(messages.c.kind, messages.c.channel, messages.c.state)
+    rows = work.connection.execute(query.order_by(messages.c.kind, messages.c.channel))
+    return {f"{kind} {channel} {state}": count for kind, channel, state, count in rows}
+
+
+def refusals(work: Work) -> dict[str, int]:
+    query = (
+        sa.select(decisions.c.why, sa.func.count())
+        .where(decisions.c.about == "renewal", decisions.c.what.in_(("refused", "abandoned")))
+        .group_by(decisions.c.why)
+        .order_by(decisions.c.why)
+    )
+    return {why: count for why, count in work.connection.execute(query)}  # noqa: C416 - rows are no pairs to mypy
+
+
+def balances(work: Work) -> dict[str, int]:
+    query = sa.select(accounts.c.id, accounts.c.posted).order_by(accounts.c.id)
+    return {name: posted for name, posted in work.connection.execute(query)}  # noqa: C416 - as above
+
+
+def dead(work: Work) -> int:
+    """
+    Dead letters that nobody has dealt with.
+    """
+    query = sa.select(sa.func.count()).where(dead_letters.c.state == "open")
+    return work.connection.scalar(query) or 0

@@ -1,0 +1,585 @@
+"""Runs the bank and its customers through the days of a virtual clock."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import count
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from centre.actions import CodeSaid, NotSent
+from renewal.cycle import NotNowError
+from renewal.rules.eligibility import Refusal
+from renewal.rules.taipei import TAIPEI
+from renewal.sealing import branch_key
+from scheduler import jobs, reports
+from schema.events import Change
+from schema.policy import ConfirmBy, FeeHow, Storage
+from token_station.driver import TokenError
+from token_station.journal import Journal
+from token_station.piv import open_token
+from token_station.simulated_card import SimulatedCard, personalise
+from token_station.simulated_reader import SimulatedReader
+from token_station.station import Said, Station
+from xuqi.demo.client import TERMS, BrowserKey, verifies
+from xuqi.demo.outside import CaView, Tail
+from xuqi.demo.people import Holding, Pace, Person, Trait
+from xuqi.demo.sample import PUK, card_manners
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from renewal.clock import VirtualClock
+    from renewal.delivery import Delivery
+    from renewal.gateways.ledger import OutsideLedger
+    from token_station.journal import Entry
+    from xuqi.house import House
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+OPEN_HOURS = range(7, 23)
+DECLINED_AFTER = 3  #: visits
+
+
+@dataclass
+class Story:
+    """
+    A heap of what will happen next; the house works after each of it.
+    """
+
+    house: House
+    clock: VirtualClock
+    people: list[Person]
+    cards: OutsideLedger
+    saw: OutsideLedger
+    outside: CaView
+    _heap: list[tuple[datetime, int, Callable[[], None]]] = field(default_factory=list)
+    _number: count[int] = field(default_factory=count)
+    _by_address: dict[str, Person] = field(default_factory=dict)
+    _by_token: dict[str, tuple[Person, Holding]] = field(default_factory=dict)
+    _codes: dict[str, str] = field(default_factory=dict)  # the newest code on each phone
+
+    def __post_init__(self) -> None:
+        outside = self.house.settings.home / "outside"
+        self._sms, self._mail = Tail(outside / "sms.jsonl"), Tail(outside / "mail.jsonl")
+        self._deliveries: list[Delivery] = [
+            self.house.delivery(consumer) for consumer in self.house.consumers()
+        ]
+        self._seen = -1
+        self.branches = {branch: Branch(self, branch) for branch in ("001", "002")}
+        for person in self.people:
+            for address in filter(None, (person.mobile, person.mail)):
+                self._by_address[address] = person
+            for holding in person.holdings:
+                if holding.token:
+                    self._by_token[holding.token] = (person, holding)
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def at(self, moment: datetime, happening: Callable[[], None]) -> None:
+        heapq.heappush(self._heap, (moment, next(self._number), happening))
+
+    def soon(self, after: timedelta, happening: Callable[[], None]) -> None:
+        self.at(self.clock.now() + after, happening)
+
+    def run(self, until: datetime, progress: Callable[[datetime], None]) -> None:
+        """
+        Let everything happen in its order until then.
+        """
+        start = self.clock.now()
+        for hours in range(int((until - start) / HOUR)):
+            moment = start + hours * HOUR
+            if moment.astimezone(TAIPEI).hour in OPEN_HOURS:
+                self.at(moment, self._tick)
+        for person in self.people:
+            self._first_plans(person)
+        while self._heap and self._heap[0][0] <= until:
+            moment, _, happening = heapq.heappop(self._heap)
+            self.clock.advance_to(moment)
+            happening()
+            self.work()
+            if happening == self._tick:
+                progress(moment)
+        self.clock.advance_to(until)
+        self._tick()
+        self.work()
+
+    def _tick(self) -> None:
+        house = self.house
+        jobs.scan(house.store, house.policies)
+        jobs.remind(house.store, house.policies)
+        jobs.leave(house.store, house.policies)
+        jobs.tend(house.store, house.policies)
+        reports.ask(house.store, house.outside.sms)
+
+    def work(self) -> None:
+        """
+        Let every consumer do what there is to do, and the customers read what they got.
+        """
+        while self._seen != self.house.store.changes:
+            self._seen = self.house.store.changes
+            for delivery in self._deliveries:
+                while delivery.run_once():
+                    pass
+        self._read_messages()
+
+    # --- what customers see ---------------------------------------------------------------------
+
+    def note(
+        self, person: Person, holding: Holding, did: str, result: str = "ok", serial: str = ""
+    ) -> None:
+        self.saw.append(
+            customer=person.number,
+            certificate=serial or holding.serial,
+            did=did,
+            result=result,
+            mobile=person.mobile,
+            mail=person.mail,
+            product=holding.product,
+        )
+
+    def _read_messages(self) -> None:
+        for line in (*self._sms.new(), *self._mail.new()):
+            person = self._by_address.get(str(line["to"]))
+            if person is None:
+                continue
+            ref, body = str(line["ref"]), str(line["body"])
+            if ref.startswith("K"):
+                found = re.search(r"(?<!\d)(\d{4,8})(?!\d)", body)
+                self._codes[person.mobile] = found.group(1) if found else ""
+            elif ref.startswith("M"):
+                for holding in person.holdings:
+                    self._reminded(person, holding)
+
+    # --- plans ----------------------------------------------------------------------------------
+
+    def _first_plans(self, person: Person) -> None:
+        chance, start = person.chance, self.clock.now()
+        for holding in person.holdings:
+            self.at(start + chance.random() * 7 * DAY, lambda h=holding: self._use_weekly(person, h))  # type: ignore[misc]
+        first = person.holdings[0]
+        if person.has(Trait.SUSPENDED_AND_RESUMED):
+            self.at(start + 20 * DAY + 10 * HOUR, lambda: self._resume(first))
+        unreminded = person.has(Trait.OPTED_OUT) or not (person.mobile or person.mail)
+        if unreminded and chance.random() < 0.5:  # noqa: PLR2004 - they look at the calendar themselves
+            self.at(_daytime(first.not_after - 12 * DAY, chance.random()), lambda: self.start(person, first))
+
+    def _resume(self, holding: Holding) -> None:
+        self.house.back_office.ask_change(
+            holding.certificate, Change.RESUME, who="teller 17", why="the customer came by"
+        )
+
+    def _reminded(self, person: Person, holding: Holding) -> None:
+        """
+        Plan to renew, each after their own manner, some days after a reminder.
+        """
+        holding.reminded += 1
+        if holding.planned or holding.renewed or holding.pace is Pace.NEVER:
+            return
+        now, chance = self.clock.now(), person.chance
+        if abs(holding.not_after - now) > 33 * DAY:
+            return
+        if holding.pace is Pace.SLOW and holding.reminded < 3:  # noqa: PLR2004
+            return
+        moment = now + chance.uniform(0.1, 4) * DAY
+        if holding.pace is Pace.LATE:
+            moment = max(moment, holding.not_after + chance.uniform(0.2, 8) * DAY)
+        holding.planned = True
+        self.at(_daytime(moment, chance.random()), lambda: self.start(person, holding))
+
+    def start(self, person: Person, holding: Holding) -> None:
+        """
+        Begin a renewal: in the browser at home, or at the branch with the token.
+        """
+        if holding.renewed:
+            return
+        holding.planned = True
+        policy = self.house.policies.of(holding.product)
+        if policy.fee.how is FeeHow.PREPAID and not self._paid(person, holding):
+            return
+        if policy.storage is Storage.BROWSER and policy.confirm.by is ConfirmBy.CODE:
+            self._ask(person, holding)
+        else:
+            self.branches[person.branch].visit(person, holding)
+
+    def ask(self, person: Person, holding: Holding, branch: str | None) -> bool:
+        renewal = self.house.centre.request(holding.certificate, branch=branch)
+        if isinstance(renewal, Refusal):
+            self.note(person, holding, "asked", renewal.value)
+            return False
+        self.note(person, holding, "asked")
+        holding.renewal = renewal.id
+        return True
+
+    def _paid(self, person: Person, holding: Holding) -> bool:
+        payment = self.house.centre.pay(holding.certificate)
+        if isinstance(payment, NotSent):
+            already = payment.why == "it is paid already"
+            if not already:
+                self.note(person, holding, "paid", payment.why)
+            return already
+        self.work()
+        with self.house.store.look() as look:
+            state = look.payments.get(payment.id).state
+        self.note(person, holding, "paid", "ok" if state == "paid" else state)
+        if state == "asked":  # the bank will answer later
+            self.soon(30 * timedelta(minutes=1), lambda: self.start(person, holding))
+        return state == "paid"
+
+    # --- a key in the browser -------------------------------------------------------------------
+
+    def _ask(self, person: Person, holding: Holding) -> None:
+        if not self.ask(person, holding, None):
+            return
+        if person.has(Trait.TWICE):
+            self.ask(person, holding, None)  # told: it is under way
+        if person.has(Trait.DECLINES) and holding.tries == 0:
+            holding.tries += 1
+            self.soon(timedelta(minutes=3), lambda: self._decline(person, holding))
+            return
+        self._ask_code(person, holding)
+
+    def _decline(self, person: Person, holding: Holding) -> None:
+        try:
+            self.house.centre.decline(holding.renewal)
+        except NotNowError as error:
+            self.note(person, holding, "declined", str(error))
+            return
+        self.note(person, holding, "declined")
+        self.at(_daytime(self.clock.now() + 2 * DAY, 0.3), lambda: self.start(person, holding))
+
+    def _ask_code(self, person: Person, holding: Holding) -> None:
+        sent = self.house.centre.send_code(
+            holding.certificate, action="renew", session=f"session {person.number}"
+        )
+        if isinstance(sent, NotSent):
+            self.note(person, holding, "asked", sent.why)
+            self._later(person, holding)
+            return
+        after = 75 if person.has(Trait.LATE_ANSWER) and holding.tries == 0 else 20
+        self.work()
+        self.soon(
+            timedelta(seconds=after), lambda: self._enter(person, holding, sent.challenge)
+        )
+
+    def _later(self, person: Person, holding: Holding) -> None:
+        """
+        Come back tomorrow, a few times at most.
+        """
+        holding.tries += 1
+        if holding.tries < 6:  # noqa: PLR2004
+            self.at(
+                _daytime(self.clock.now() + DAY, person.chance.random()),
+                lambda: self._ask_code(person, holding),
+            )
+
+    def _enter(self, person: Person, holding: Holding, challenge: str) -> None:
+        code = self._codes.get(person.mobile, "")
+        guesses = [code]
+        if person.has(Trait.GUESSES) and holding.tries == 0:
+            guesses = ["0000", "1111", "2222", code]
+        key = BrowserKey.new()
+        csr = key.request()
+        for guess in guesses:
+            try:
+                answer = self.house.centre.confirm(
+                    holding.renewal,
+                    challenge=challenge,
+                    code=guess,
+                    session=f"session {person.number}",
+                    csr=csr,
+                    terms=TERMS.encode(),
+                )
+            except NotNowError as error:
+                self.note(person, holding, "coded", str(error))
+                return
+            self.note(
+                person, holding, "coded", "ok" if answer.said is CodeSaid.RIGHT else answer.said
+            )
+            if answer.said is CodeSaid.RIGHT:
+                self.note(person, holding, "agreed")
+                holding.key, old = key, holding.key
+                self.work()
+                self._wait(person, holding, key, old)
+                return
+        holding.tries += 1
+        if holding.tries < 6:  # noqa: PLR2004
+            self.soon(timedelta(minutes=2), lambda: self._ask_code(person, holding))
+
+    def _wait(
+        self, person: Person, holding: Holding, key: BrowserKey, old: BrowserKey | None
+    ) -> None:
+        """
+        The page asks every few seconds whether the certificate is there; until then the old key stays.
+        """
+        holding.key = old
+        if person.has(Trait.FORGETS) and holding.tries < 1:
+            holding.tries += 1  # the browser is closed; after the reminders they come back
+            self.soon(9 * DAY, lambda: self._collect(person, holding, key, 0))
+            return
+        self.soon(timedelta(seconds=8), lambda: self._collect(person, holding, key, 0))
+
+    def _collect(self, person: Person, holding: Holding, key: BrowserKey, looks: int) -> None:
+        der = self.house.centre.collect(holding.renewal)
+        if der is None:
+            with self.house.store.look() as look:
+                ended = look.renewals.get(holding.renewal).state in {"refused", "abandoned"}
+            if not ended and looks < 200:  # noqa: PLR2004
+                self.soon(timedelta(minutes=1), lambda: self._collect(person, holding, key, looks + 1))
+            return
+        serial = f"{x509.load_der_x509_certificate(der).serial_number:x}"
+        self.note(person, holding, "received", serial=serial)
+        with self.house.store.look() as look:
+            challenge = look.renewals.get(holding.renewal).challenge
+        self.house.centre.prove(holding.renewal, key.sign(challenge))
+        self._renewed(holding, der, key)
+        self.note(person, holding, "proved")
+        if person.number % 20 == 0:
+            key.backup(der, f"pw{person.number}")  # one in twenty for real: its derivation is slow
+        self.note(person, holding, "backed_up")
+        self.work()
+        self.soon(timedelta(minutes=1), lambda: self.use(person, holding))
+        if person.has(Trait.TWICE):
+            self.soon(timedelta(minutes=30), lambda: self.ask(person, holding, None))
+
+    def _renewed(self, holding: Holding, der: bytes, key: BrowserKey | None) -> None:
+        with self.house.store.look() as look:
+            number = look.renewals.get(holding.renewal).new_certificate
+        holding.older, holding.der = holding.der, der
+        new = x509.load_der_x509_certificate(der)
+        holding.serial = f"{new.serial_number:x}"
+        holding.not_before, holding.not_after = new.not_valid_before_utc, new.not_valid_after_utc
+        holding.key, holding.certificate = key, number or 0
+        holding.renewed, holding.reminded = True, 0
+
+    # --- signing --------------------------------------------------------------------------------
+
+    def _use_weekly(self, person: Person, holding: Holding) -> None:
+        self.use(person, holding)
+        self.soon(6.5 * DAY, lambda: self._use_weekly(person, holding))
+
+    def use(self, person: Person, holding: Holding) -> None:
+        """
+        Sign something, if there is a certificate in force; check it as its receiver would.
+        """
+        der = self._in_force(holding)
+        if der is None:
+            return
+        serial = f"{x509.load_der_x509_certificate(der).serial_number:x}"
+        order = f"order of {person.number} at {self.clock.now().isoformat()}".encode()
+        try:
+            signature = self._signed(holding, der, order)
+        except TokenError as error:
+            self.note(person, holding, "used", str(error), serial=serial)
+            return
+        why = self.outside.why_not(serial, self.clock.now())
+        if not why and not verifies(der, order, signature):
+            why = "the signature does not verify"
+        self.note(person, holding, "used", why or "ok", serial=serial)
+
+    def _in_force(self, holding: Holding) -> bytes | None:
+        """
+        The newest certificate that is valid now; one stopped by a person's wish is not in force.
+        """
+        now = self.clock.now()
+        first = f"{x509.load_der_x509_certificate(holding.der).serial_number:x}"
+        if not holding.renewed and self.outside.why_not(first, now) in {"suspended", "revoked"}:
+            return None
+        for der in filter(None, (holding.der, holding.older if holding.token else b"")):
+            certificate = x509.load_der_x509_certificate(der)
+            if certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+                return der
+        return None
+
+    def _signed(self, holding: Holding, der: bytes, order: bytes) -> bytes:
+        if holding.key is not None:
+            return holding.key.sign(order)
+        reader = SimulatedReader("the customer's own")
+        reader.insert(self.card(holding))
+        try:
+            session = open_token(reader, self.house.keys.tokens.value)
+            for one in session.certificates():
+                if one.der == der:
+                    return session.sign(one.place, order, pin=holding.pin)
+        finally:
+            reader.pull()
+        raise TokenError("the certificate is not on the token")
+
+    def card(self, holding: Holding) -> SimulatedCard:
+        if holding.card is None:
+            raise TokenError("there is no token")
+        return SimulatedCard(holding.card, card_manners(holding), self.cards)
+
+
+class Branch:
+    """
+    One branch: its station, its two readers, and whoever stands there.
+    """
+
+    def __init__(self, story: Story, branch: str) -> None:
+        house = story.house
+        self.story, self.branch = story, branch
+        self.readers = [SimulatedReader(f"{branch} left"), SimulatedReader(f"{branch} right")]
+        self.next = 0
+        self.spare: SimulatedCard | None = None
+        self.station = Station(
+            branch=branch,
+            log=house.log,
+            incoming=house.log.reader(f"station.{branch}", (f"stations.{branch}",)),
+            journal=Journal(house.settings.home / "stations" / f"{branch}.jsonl"),
+            readers=self.readers,
+            person=self,
+            key=branch_key(house.keys.stations, branch),
+            management_key=house.keys.tokens,
+            clock=story.clock,
+        )
+
+    # --- whoever stands there -------------------------------------------------------------------
+
+    def pin(self, job: Entry, tries_left: int | None) -> str | None:
+        person, holding = self.story._by_token[job.token_serial or ""]  # noqa: SLF001 - one room
+        if tries_left == 1:
+            return None  # nobody releases the last try
+        typed = holding.pins.pop(0) if holding.pins else holding.pin
+        self.story.note(
+            person, holding, "gave_pin", "ok" if typed == holding.pin else "wrong"
+        )
+        return typed
+
+    def releases_last_try(self, job: Entry) -> bool:
+        del job
+        return False
+
+    # --- a visit --------------------------------------------------------------------------------
+
+    def visit(self, person: Person, holding: Holding) -> None:
+        """
+        Ask for the renewal at the counter, and put the token into a reader.
+        """
+        story = self.story
+        if not story.ask(person, holding, self.branch):
+            return
+        if person.has(Trait.TWICE):
+            story.ask(person, holding, self.branch)
+        if person.has(Trait.DECLINES) and holding.tries == 0:
+            holding.tries += 1
+            story._decline(person, holding)  # noqa: SLF001 - one room
+            return
+        if person.has(Trait.MISTYPES) and not holding.pins:
+            holding.pins = ["000000"]
+        if person.has(Trait.FORGOT_PIN):
+            holding.pins = ["000000", "111111", "222222", "333333", "444444"]
+        if person.has(Trait.WRONG_TOKEN) and holding.tries == 0:
+            self._bring_wrong(person, holding)
+        story.soon(timedelta(minutes=2), lambda: self.bring(person, holding, 1))
+
+    def _bring_wrong(self, person: Person, holding: Holding) -> None:
+        story = self.story
+        if self.spare is None:
+            path = story.house.settings.home / "cards" / f"0000{self.branch}0.json"
+            self.spare = personalise(
+                path,
+                serial=f"0000{self.branch}0",
+                pin="123456",
+                puk=PUK,
+                management_key=story.house.keys.tokens.value,
+                manners=card_manners(holding),
+                certify=lambda _spki: holding.der,  # whatever: it is another bank's
+                ledger=story.cards,
+            )
+        story.work()
+        self.station.take()
+        self.readers[0].insert(self.spare)
+        said = self.station.work()[0].said
+        story.note(person, holding, "brought_token", said.value)
+        self.readers[0].pull()
+
+    def bring(self, person: Person, holding: Holding, visit: int) -> None:
+        """
+        The token goes into a reader; the station works while it is in there.
+        """
+        story, reader = self.story, self.readers[self.next]
+        self.next = 1 - self.next
+        reader.insert(story.card(holding))
+        story.note(person, holding, "brought_token")
+        if person.has(Trait.PULLS) and visit <= 2:  # noqa: PLR2004
+            n = person.chance.randint(1, 40)
+            (reader.pull_before if person.chance.random() < 0.5 else reader.pull_after)(n)  # noqa: PLR2004
+        said = self._work(holding)
+        if reader.card is None:
+            story.note(person, holding, "pulled_token")
+        reader.pull()
+        if said is Said.DONE:
+            self._done(person, holding)
+        elif said in {Said.LAST_TRY, Said.PIN_BLOCKED, Said.WAITS_FOR_PIN, Said.PIN_WRONG}:
+            self._gives_up(person, holding)
+        elif said is not Said.OTHER_TOKEN and visit < DECLINED_AFTER * 2:
+            story.soon(timedelta(minutes=10), lambda: self.bring(person, holding, visit + 1))
+
+    def _work(self, holding: Holding) -> Said:
+        said = Said.EMPTY
+        for _ in range(12):
+            self.story.work()
+            self.station.take()
+            seen = [one for one in self.station.work() if one.token_serial == holding.token]
+            if not seen:
+                break
+            said = seen[0].said
+            if said in {Said.DONE, Said.DECLINED, Said.PIN_BLOCKED, Said.LAST_TRY, Said.OTHER_TOKEN}:
+                break
+            self.story.clock.advance_to(self.story.clock.now() + timedelta(seconds=5))
+        self.story.work()
+        return said
+
+    def _done(self, person: Person, holding: Holding) -> None:
+        story = self.story
+        with story.house.store.look() as look:
+            renewal = look.renewals.get(holding.renewal)
+            new = look.certificates.get(renewal.new_certificate)
+            der = look.vault.open(new.der_sealed, "certificates.der")
+        serial = f"{x509.load_der_x509_certificate(der).serial_number:x}"
+        story.note(person, holding, "received", serial=serial)
+        story._renewed(holding, der, None)  # noqa: SLF001 - one room
+        story.note(person, holding, "proved")
+        story.soon(timedelta(minutes=1), lambda: story.use(person, holding))
+        if person.has(Trait.TWICE):
+            story.soon(timedelta(minutes=30), lambda: story.ask(person, holding, self.branch))
+
+    def _gives_up(self, person: Person, holding: Holding) -> None:
+        """
+        Without the PIN nothing goes on: the branch unblocks the token, another day.
+        """
+        story = self.story
+        try:
+            story.house.centre.decline(holding.renewal, "the PIN was not known")
+        except NotNowError as error:
+            story.note(person, holding, "declined", str(error))
+            return
+        story.note(person, holding, "declined")
+        holding.pins = []
+        holding.tries += 1
+        if holding.tries < DECLINED_AFTER:
+            story.at(
+                _daytime(story.clock.now() + 2 * DAY, 0.4), lambda: self._unblocked(person, holding)
+            )
+
+    def _unblocked(self, person: Person, holding: Holding) -> None:
+        reader = self.readers[0]
+        reader.insert(self.story.card(holding))
+        session = open_token(reader, self.story.house.keys.tokens.value)
+        session.unblock_pin(PUK, holding.pin)
+        reader.pull()
+        person.traits = person.traits - {Trait.FORGOT_PIN}
+        self.story.start(person, holding)
+
+
+def _daytime(moment: datetime, part: float) -> datetime:
+    """
+    The same day, between 09:00 and 20:00 in Taipei.
+    """
+    local = moment.astimezone(TAIPEI)
+    start = local.replace(hour=9, minute=0, second=0, microsecond=0)
+    return (start + part * 11 * HOUR).astimezone(moment.tzinfo)
