@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import sqlalchemy as sa
 
+from renewal.rules.book_page import Page
 from renewal.rules.books import (
     ALREADY,
     DONE,
@@ -17,7 +18,6 @@ from renewal.rules.books import (
     Direct,
     Hold,
     Leg,
-    Page,
     Post,
     Refund,
     Said,

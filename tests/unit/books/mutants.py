@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import sqlalchemy as sa
 
+from renewal.rules import book_page
 from renewal.rules import books as rules
-from renewal.rules.books import Account, Answer, Page, Transfer, Why
+from renewal.rules.book_page import Page
+from renewal.rules.books import Account, Answer, Transfer, Why
 from renewal.store import books as stored
 from renewal.store.books import Books
 from schema.tables import metadata
@@ -53,7 +55,7 @@ def a_known_id_is_done_again(patch: pytest.MonkeyPatch, _: Store) -> None:
 
 
 def content_is_not_compared(patch: pytest.MonkeyPatch, _: Store) -> None:
-    patch.setattr(rules, "_answer_again", lambda _known, _asked: rules.ALREADY)
+    patch.setattr(book_page, "_answer_again", lambda _known, _asked: rules.ALREADY)
 
 
 def earlier_transfers_are_not_read(patch: pytest.MonkeyPatch, _: Store) -> None:
