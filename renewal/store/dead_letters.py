@@ -55,9 +55,9 @@ def count_open(look: Work) -> dict[str, int]:
     """
     Count them, by consumer.
     """
-    query = sa.select(dead_letters.c.consumer, sa.func.count()).where(_open)
+    query = sa.select(dead_letters.c.consumer, sa.func.count().label("open")).where(_open)
     found = look.connection.execute(query.group_by(dead_letters.c.consumer))
-    return dict(found.tuples().all())
+    return {row.consumer: row.open for row in found}
 
 
 def replay(work: Work, number: int) -> DeadLetter:

@@ -1,0 +1,242 @@
+"""What delivery makes of each answer of a consumer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from renewal.delivery import MOST_TRIES
+from renewal.errors import GatewayRefusedError, GatewayUnavailableError, GatewayUnsureError
+from renewal.eventlog.embedded import EmbeddedLog
+from renewal.outcome import Reject, Retry
+from schema.events import Topic
+from tests.unit.delivery.scripted import (
+    BUSY,
+    Acting,
+    Asking,
+    Script,
+    Sql,
+    answer,
+    asked,
+    dead,
+    delivery,
+    effects,
+    pass_time,
+    run,
+    states,
+    tell,
+    waiting,
+)
+
+if TYPE_CHECKING:
+    from renewal.store.engine import Store
+
+WAITS_AS_PLANNED = Retry(timedelta(hours=1), "not before the morning", spends_a_try=False)
+CONSUMERS = [Sql, Acting, Asking]
+
+
+@pytest.mark.parametrize("kind", CONSUMERS)
+def test_done_leaves_its_effect_and_its_events_once(store: Store, kind: type[Sql]) -> None:
+    tell(store, asked(1), asked(2))
+
+    run(delivery(kind(), store), rounds=2)
+
+    assert effects(store) == [(1, 1), (2, 1)]
+    assert states(store) == {"1:1": "settled", "2:1": "settled"}
+    told = EmbeddedLog(store).reader("others", (Topic.CERTIFICATES.value,)).poll(9, timedelta(0))
+    assert [it.identity for it in told[2:]] == [
+        answer(asked(1)).identity,
+        answer(asked(2)).identity,
+    ]
+
+
+@pytest.mark.parametrize("kind", CONSUMERS)
+def test_a_retry_parks_the_event_and_later_ones_of_its_key_and_no_other(
+    store: Store, kind: type[Sql]
+) -> None:
+    tell(store, asked(1, 1), asked(2, 1), asked(1, 2), asked(2, 2))
+
+    run(delivery(kind(script={(1, 1): [BUSY]}), store))
+
+    assert effects(store) == [(2, 1), (2, 2)]
+    assert waiting(store) == ["1:1", "1:2"]
+
+
+@pytest.mark.parametrize("kind", CONSUMERS)
+def test_what_waits_is_freed_in_order(store: Store, kind: type[Sql]) -> None:
+    running = delivery(kind(script={(1, 1): [BUSY], (1, 2): [BUSY]}), store)
+    tell(store, asked(1, 1), asked(1, 2))
+    run(running)
+    tell(store, asked(1, 3))
+
+    run(running, rounds=4)
+
+    assert effects(store) == [(1, 1), (1, 2), (1, 3)]
+    assert waiting(store) == []
+
+
+def test_an_event_waits_until_its_time_and_no_longer(store: Store) -> None:
+    running = delivery(Sql(script={(1, 1): [WAITS_AS_PLANNED]}), store)
+    tell(store, asked(1))
+    run(running)
+
+    pass_time(store, WAITS_AS_PLANNED.after - timedelta(seconds=1))
+    run(running)
+    early = effects(store)
+    pass_time(store, timedelta(seconds=1))
+    run(running)
+
+    assert early == []
+    assert effects(store) == [(1, 1)]
+
+
+@pytest.mark.parametrize("kind", CONSUMERS)
+def test_a_reject_is_a_dead_letter_and_later_ones_of_its_key_go_on(
+    store: Store, kind: type[Sql]
+) -> None:
+    tell(store, asked(1, 1), asked(1, 2))
+
+    run(delivery(kind(script={(1, 1): [Reject("no such customer")]}), store))
+
+    assert dead(store) == {"1:1": "no such customer"}
+    assert states(store)["1:1"] == "dead"
+    assert effects(store) == [(1, 2)]
+
+
+@pytest.mark.parametrize("kind", CONSUMERS)
+def test_after_too_many_tries_it_is_a_dead_letter(store: Store, kind: type[Sql]) -> None:
+    consumer = kind(script={(1, 1): [BUSY] * MOST_TRIES})
+    tell(store, asked(1, 1), asked(1, 2))
+
+    run(delivery(consumer, store), rounds=MOST_TRIES + 1)
+
+    assert dead(store) == {"1:1": f"{MOST_TRIES} tries: busy"}
+    assert consumer.attempts[1, 1] == MOST_TRIES
+    assert effects(store) == [(1, 2)]
+
+
+def test_the_last_try_may_succeed(store: Store) -> None:
+    tell(store, asked(1))
+
+    run(delivery(Sql(script={(1, 1): [BUSY] * (MOST_TRIES - 1)}), store), rounds=MOST_TRIES)
+
+    assert effects(store) == [(1, 1)]
+    assert dead(store) == {}
+
+
+def test_waiting_as_planned_never_kills(store: Store) -> None:
+    often = 3 * MOST_TRIES
+    tell(store, asked(1))
+
+    run(delivery(Sql(script={(1, 1): [WAITS_AS_PLANNED] * often}), store), rounds=often + 1)
+
+    assert effects(store) == [(1, 1)]
+
+
+@pytest.mark.parametrize("kind", [Acting, Asking])
+@pytest.mark.parametrize(
+    "error", [GatewayUnavailableError("down"), GatewayUnsureError("lost"), KeyError("bug")]
+)
+def test_a_failing_call_is_tried_again(store: Store, kind: type[Acting], error: Exception) -> None:
+    consumer = kind(script={(1, 1): [error]})
+    tell(store, asked(1))
+
+    run(delivery(consumer, store), rounds=2)
+
+    assert consumer.world == [asked(1)]
+    assert effects(store) == [(1, 1)]
+
+
+def test_a_gateway_that_refuses_makes_a_dead_letter(store: Store) -> None:
+    tell(store, asked(1))
+
+    run(delivery(Acting(script={(1, 1): [GatewayRefusedError("no such account")]}), store))
+
+    assert dead(store) == {"1:1": "no such account"}
+
+
+def test_a_gateway_says_when_it_may_be_asked_again(store: Store) -> None:
+    down = GatewayUnavailableError("down", retry_after=timedelta(hours=5))
+    consumer = Acting(script={(1, 1): [down]})
+    running = delivery(consumer, store)
+    tell(store, asked(1))
+    run(running)
+
+    pass_time(store, timedelta(hours=2))  # the jitter takes no more than half
+    run(running)
+    early = len(consumer.orders)
+    pass_time(store, timedelta(hours=3))
+    run(running)
+
+    assert early == 1
+    assert len(consumer.orders) == 2
+
+
+def test_a_gateway_whose_fault_is_our_own_spends_no_try(store: Store) -> None:
+    class MisconfiguredError(GatewayUnavailableError):
+        spends_a_try = False
+
+    often = [MisconfiguredError("no password")] * 2 * MOST_TRIES
+    consumer = Acting(script={(1, 1): often})
+    tell(store, asked(1))
+
+    run(delivery(consumer, store), rounds=2 * MOST_TRIES + 1)
+
+    assert effects(store) == [(1, 1)]
+
+
+def test_who_asks_is_told_to_ask_only_when_an_end_is_not_known(store: Store) -> None:
+    script: Script = {
+        (1, 1): [GatewayUnavailableError("down"), BUSY],
+        (2, 1): [GatewayUnsureError("lost")],
+    }
+    consumer = Asking(script=script)
+    tell(store, asked(1), asked(2))
+
+    run(delivery(consumer, store), rounds=3)
+
+    assert [order.again for order in consumer.orders if order.event == asked(1)] == [False] * 3
+    assert [order.again for order in consumer.orders if order.event == asked(2)] == [False, True]
+
+
+def test_what_is_not_known_stays_so_while_nobody_can_be_asked(store: Store) -> None:
+    """Or the second attempt's "nothing happened" would make the third one blind."""
+    unknown = [GatewayUnsureError("lost"), GatewayUnavailableError("down")]
+    consumer = Asking(script={(1, 1): [*unknown]})
+    tell(store, asked(1))
+
+    run(delivery(consumer, store), rounds=3)
+
+    assert [order.again for order in consumer.orders] == [False, True, True]
+
+
+def test_who_repeats_is_never_told_to_ask(store: Store) -> None:
+    consumer = Acting(script={(1, 1): [GatewayUnsureError("lost")]})
+    tell(store, asked(1))
+
+    run(delivery(consumer, store), rounds=2)
+
+    assert [order.again for order in consumer.orders] == [False, False]
+
+
+def test_the_why_of_an_unexpected_error_holds_nothing_of_its_text(store: Store) -> None:
+    tell(store, asked(1))
+
+    run(delivery(Sql(script={(1, 1): [KeyError("A123456789")]}), store))
+
+    assert dead(store)["1:1"].startswith("KeyError at ")
+    assert "A123456789" not in dead(store)["1:1"]
+
+
+def test_an_answer_that_is_no_outcome_is_a_dead_letter(store: Store) -> None:
+    class Forgetful(Acting):
+        def conclude(self, *_: object) -> None:  # type: ignore[override]
+            pass
+
+    tell(store, asked(1))
+
+    run(delivery(Forgetful(), store))
+
+    assert dead(store)["1:1"].startswith("carried out, but: TypeError")
