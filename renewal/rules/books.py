@@ -55,6 +55,16 @@ class Answer:
         """
         return self.said is not Said.REFUSED
 
+    def must_hold(self) -> None:
+        """
+        Where a refusal would mean that the books and the world have parted.
+
+        Raises:
+            BooksError: it was refused.
+        """
+        if not self.holds:
+            raise BooksError(f"the books refuse what has happened already: {self.why}")
+
 
 DONE = Answer(Said.DONE)
 ALREADY = Answer(Said.ALREADY)

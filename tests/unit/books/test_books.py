@@ -302,6 +302,21 @@ def test_a_chain_whose_first_leg_was_done_does_the_rest(store: Store) -> None:
     assert available(store, BOB) == 900
 
 
+# -- answers
+
+
+@pytest.mark.parametrize("answer", [DONE, ALREADY])
+def test_what_is_done_now_or_earlier_holds(answer: Answer) -> None:
+    answer.must_hold()
+
+    assert answer.holds
+
+
+def test_a_refusal_of_what_has_happened_already_is_an_error() -> None:
+    with pytest.raises(BooksError, match="ended"):
+        Answer(Said.REFUSED, Why.ENDED).must_hold()
+
+
 # -- transactions and batches
 
 
