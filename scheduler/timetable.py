@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import socket
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -87,6 +88,7 @@ class Timetable:
     holder: str = field(default_factory=this_process)
     every: Mapping[str, timedelta] = field(default_factory=lambda: EVERY)
     _term: int | None = None
+    _leading: threading.Lock = field(default_factory=threading.Lock)
     _asked_up_to: str = ""
     _triggers: BackgroundScheduler | None = None
 
@@ -125,16 +127,17 @@ class Timetable:
         """
         Lead, or go on leading, if nobody else does; return the term.
         """
-        before = self._term
-        try:
-            with self.store.work() as work:
-                self._term = leases.take(work, LEASE, self.holder, LASTS)
-        except (ConflictError, StoreUnavailableError) as error:
-            self._term = None
-            log.warning("no lease: %s", error)
-        if self._term is not None and self._term != before:
-            log.info("leads", extra={"holder": self.holder, "term": self._term})
-        return self._term
+        with self._leading:
+            before = self._term
+            try:
+                with self.store.work() as work:
+                    self._term = leases.take(work, LEASE, self.holder, LASTS)
+            except (ConflictError, StoreUnavailableError) as error:
+                self._term = None
+                log.warning("no lease: %s", error)
+            if self._term is not None and self._term != before:
+                log.info("leads", extra={"holder": self.holder, "term": self._term})
+            return self._term
 
     def runner(self, name: str) -> Callable[[], object]:
         return lambda: self.run(name)

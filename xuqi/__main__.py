@@ -5,3 +5,10 @@ def main() -> None:
     """
     Run the command.
     """
+    from xuqi.command import xuqi  # noqa: PLC0415 - whoever imports this module may not want it
+
+    xuqi(prog_name="xuqi")
+
+
+if __name__ == "__main__":
+    main()

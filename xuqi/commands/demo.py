@@ -1,0 +1,21 @@
+"""`xuqi demo`: the main job on a sample bank."""
+
+from __future__ import annotations
+
+import click
+
+from xuqi.desk import Desk, desk
+
+
+@click.command("demo", help="用範例銀行跑完整個流程。\n\nRun the main job on a sample bank.")
+@click.option(
+    "--seed", default=1, show_default=True, help="同一個數字，同一個故事 / one seed, one story"
+)
+@click.option("--customers", default=2_000, show_default=True, type=click.IntRange(min=1))
+@click.option("--days", default=75, show_default=True, type=click.IntRange(min=1))
+@desk
+@click.pass_context
+def command(ctx: click.Context, desk: Desk, seed: int, customers: int, days: int) -> None:
+    from xuqi.demo.run import main  # noqa: PLC0415 - help needs nothing of it
+
+    ctx.exit(main(seed, customers, days, desk.settings.home / "demo"))
