@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]  #: as SQLite gives it; the tables are STRICT
 PATIENCE: Final = 10.0  #: seconds to wait for another process that is writing
 PAGE: Final = 500
+
+_PAUSE: Final = 0.05  #: seconds
+#: One opens at a time: a file that is closed takes with it every lock that this process has
+#: on it, and SQLite's would be among them (POSIX, fcntl).
+_OPENING: Final = threading.Lock()
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS authority (
@@ -129,22 +135,36 @@ class CaBook:
     """
 
     def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            XuqiError: the file is no such book; the text names it.
+            GatewayUnavailableError: another process holds it for too long.
+        """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Made here so that nobody else may read it; SQLite gives its companions the same mode.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(
-            path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._make_tables()
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise XuqiError(f"{path} cannot be opened as the CA's book: {error}") from error
-        except XuqiError:
-            self._db.close()
-            raise
+        with _OPENING:
+            _make_private(path)
+            self._db = sqlite3.connect(
+                path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._prepare()
+            except sqlite3.DatabaseError as error:
+                self._db.close()
+                raise XuqiError(f"{path} cannot be opened as the CA's book: {error}") from error
+            except XuqiError:
+                self._db.close()
+                raise
+
+    def _prepare(self) -> None:
+        # Who changes the journal of a new file is not kept waiting by SQLite, as everybody
+        # else is, but told that it is locked: so the waiting is done here.
+        for _ in range(int(PATIENCE / _PAUSE)):
+            with suppress(sqlite3.OperationalError):
+                self._db.execute("PRAGMA journal_mode = WAL")
+                break
+            time.sleep(_PAUSE)
+        self._make_tables()
 
     def _make_tables(self) -> None:
         # In one transaction, so that two processes that open a new book do not meet halfway.
@@ -347,6 +367,14 @@ class CaBook:
     def _write(self, statement: str, *values: object) -> bool:
         with self._lock:
             return self._db.execute(statement, values).rowcount > 0
+
+
+def _make_private(path: Path) -> None:
+    """
+    Make a new file that nobody else may read; SQLite gives its companions the same mode.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _as_entry(row: Row) -> Entry:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import socket
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
@@ -21,6 +23,8 @@ CERTIFICATE: Final = "application/pkix-cert"  #: RFC 2585, 4
 CRL: Final = "application/pkix-crl"
 OCSP: Final = "application/ocsp-response"  #: RFC 6960, appendix A
 TEXT: Final = "text/plain; charset=utf-8"
+LINGER: Final = 1.0  #: seconds to wait for more of a body that is refused
+LINGER_BLOCKS: Final = 128  #: how many times 8 KiB of it are read at most
 _OCSP_PATH: Final = "/ocsp"
 
 
@@ -138,6 +142,20 @@ class _Handler(BaseHTTPRequestHandler):
         # The body was not read: what follows on this connection would be taken for a request.
         self.close_connection = True
         self._send(_error(status))
+        self._linger()
+
+    def _linger(self) -> None:
+        """
+        Let the other side read the answer before the connection goes.
+
+        Closing with unread bytes resets it, and the answer may be lost (RFC 9112, 9.6).
+        """
+        self.connection.settimeout(LINGER)
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            for _ in range(LINGER_BLOCKS):
+                if not self.connection.recv(LONGEST):
+                    break
 
     def _send(self, answered: Answer | None) -> None:
         status, kind, body = answered or _error(HTTPStatus.NOT_FOUND)

@@ -6,7 +6,7 @@ import base64
 import http.client
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from hashlib import sha256
 from http.server import ThreadingHTTPServer
@@ -379,12 +379,10 @@ def serving(ca: EmbeddedCa) -> Iterator[str]:
 def fetch(
     place: str, method: str, path: str, body: bytes | None = None, **headers: str
 ) -> tuple[int, str, bytes]:
-    connection = http.client.HTTPConnection(place, timeout=5)
-    connection.request(method, path, body, headers)
-    got = connection.getresponse()
-    answered = got.status, got.headers["Content-Type"], got.read()
-    connection.close()
-    return answered
+    with closing(http.client.HTTPConnection(place, timeout=5)) as connection:
+        connection.request(method, path, body, headers)
+        got = connection.getresponse()
+        return got.status, got.headers["Content-Type"], got.read()
 
 
 def test_certificates_and_lists_are_fetched_with_their_types(ca: EmbeddedCa) -> None:
