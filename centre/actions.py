@@ -299,6 +299,7 @@ class Centre:
                     customer=row.customer,
                     certificate=row.id,
                     amount=fee.amount_at(work.at, policy),
+                    pays_for=cycle.next_id(work, row),
                     state="asked",
                     renewal=None,
                     asked_at=work.at,

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from renewal.store.work import Work
 
 REFUSED = "fee declined"
+#: States of a fee in which the books know of a hold, or are about to.
+HOLDS = ("quoted", "holding", "held")
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,11 @@ class Billing:
         known = [renewal for renewal in map(work.renewals.find, keys) if renewal]
         work.enrolments.load((renewal.customer, renewal.product) for renewal in known)
         work.certificates.load(renewal.certificate for renewal in known)
-        work.payments.load(event.payment for event in events if hasattr(event, "payment"))
-        if any(renewal.fee_state != "none" for renewal in known):
-            fee_books.preload(work, holds=[_hold(renewal) for renewal in known])
+        payments = [event.payment for event in events if hasattr(event, "payment")]
+        work.payments.load(payments)
+        holds = [_hold(renewal) for renewal in known if renewal.fee_state in HOLDS]
+        if holds or payments:
+            fee_books.preload(work, holds=holds, payments=payments)
 
     # --- prepare --------------------------------------------------------------------------------
 
@@ -113,7 +117,11 @@ class Billing:
         if account is None:
             return self._declined(renewal, "no account is on file", work)
         if renewal.fee_state != "holding":
-            renewal = work.renewals.change(renewal, fee_state="holding")
+            # The account is pinned: the hold will be ended where it was made.
+            pinned = work.vault.seal(account, "renewals.fee_account")
+            renewal = work.renewals.change(
+                renewal, fee_state="holding", fee_account_sealed=pinned
+            )
             work.decide(
                 renewal.certificate, "fee", "holding", f"NT${renewal.fee_amount}",
                 renewal=renewal.id,
@@ -139,7 +147,7 @@ class Billing:
             payment = queries.payment_of(work, renewal.certificate, "reserved")
             if payment is None or payment.renewal != renewal.id:
                 return Reject("the entitlement that this renewal used is not on record")
-            fee_books.entitlement_consumed(work, renewal.id, payment=payment.id)
+            fee_books.entitlement_consumed(work, renewal.id, payment=payment.id).must_hold()
             work.payments.change(payment, state="consumed")
             work.renewals.change(renewal, fee_state="consumed")
             work.decide(renewal.certificate, "fee", "consumed", renewal=renewal.id)
@@ -180,6 +188,8 @@ class Billing:
         account = self._account_of(payment.customer, certificate.product, work)
         if account is None:
             return Reject("no account is on file")
+        if refund:
+            fee_books.refund_owed(work, payment.id).must_hold()  # no renewal may use it any more
         debit = f"{payment.id}/debit"
         return Order(
             Booking(
@@ -187,13 +197,15 @@ class Billing:
                 op=Op.REFUND if refund else Op.DEBIT,
                 account=account,
                 amount=payment.amount,
-                ref=payment.id,
+                ref=payment.pays_for,
                 of=debit if refund else None,
             ),
             ask,
         )
 
     def _account(self, renewal: Renewal, work: Work) -> str | None:
+        if renewal.fee_account_sealed is not None:
+            return work.vault.open_text(renewal.fee_account_sealed, "renewals.fee_account")
         return self._account_of(renewal.customer, renewal.product, work)
 
     def _account_of(self, customer: int, product: str, work: Work) -> str | None:
@@ -241,10 +253,10 @@ class Billing:
             return Reject(f"the bank refused to {booking.op.value} a hold: {answer.refused}")
         hold = booking.of or ""
         if booking.op is Op.CAPTURE:
-            fee_books.fee_captured(work, renewal.id, hold=hold)
+            fee_books.fee_captured(work, renewal.id, hold=hold).must_hold()
             state = "captured"
         else:
-            fee_books.fee_voided(work, renewal.id, hold=hold)
+            fee_books.fee_voided(work, renewal.id, hold=hold).must_hold()
             state = "voided"
         work.renewals.change(renewal, fee_state=state)
         work.decide(renewal.certificate, "fee", state, renewal=renewal.id)
@@ -253,7 +265,7 @@ class Billing:
     def _held(self, renewal: Renewal, booking: Booking, answer: Booked, work: Work) -> Outcome:
         if answer.refused:
             return self._declined(renewal, answer.refused, work)
-        fee_books.fee_held(work, renewal.id, booking.amount, booking.id)
+        fee_books.fee_held(work, renewal.id, booking.amount, booking.id).must_hold()
         work.renewals.change(renewal, state="fee held", fee_state="held", moved_at=work.at)
         work.decide(renewal.certificate, "fee", "held", renewal=renewal.id)
         return Done(emit=(FeeSecured(renewal=renewal.id, how="hold"),))
@@ -264,11 +276,11 @@ class Billing:
         return Done(emit=cycle.refuse(work, renewal, REFUSED, self.policies))
 
     def _payment_booked(self, booking: Booking, answer: Booked, work: Work) -> Outcome:
-        payment = work.payments.get(booking.ref)
+        payment = work.payments.get(booking.id.partition("/")[0])
         if booking.op is Op.REFUND:
             if answer.refused:
                 return Reject(f"the bank refused a refund: {answer.refused}")
-            fee_books.fee_refunded(work, payment.id)
+            fee_books.fee_refunded(work, payment.id).must_hold()
             work.payments.change(payment, state="refunded")
             work.decide(payment.certificate, "fee", "refunded", f"NT${payment.amount}")
             return Done(emit=(FeeRefunded(payment=payment.id),))
@@ -276,7 +288,7 @@ class Billing:
             work.payments.change(payment, state="refused")
             work.decide(payment.certificate, "fee", "payment declined", answer.refused)
             return Done(emit=(PaymentRefused(payment=payment.id, why=REFUSED),))
-        fee_books.fee_prepaid(work, payment.id, payment.amount)
+        fee_books.fee_prepaid(work, payment.id, payment.amount).must_hold()
         work.payments.change(payment, state="paid")
         work.decide(payment.certificate, "fee", "paid", f"NT${payment.amount}")
         return Done(emit=(FeePaid(payment=payment.id),))

@@ -119,8 +119,8 @@ class Reminders:
         self, event: ReminderDue | MessageFailed, work: Work, *, again: bool
     ) -> Order | Outcome:
         customer = work.customers.get(event.customer)
-        if again and work.messages.find(_message_id(event)) is not None:
-            return self._resumed(event, customer, work)
+        if work.messages.find(_message_id(event)) is not None:
+            return self._resumed(event, customer, work, ask=again)
         if isinstance(event, MessageFailed):
             return self._instead(event, customer, work)
         owed = self._owed(customer, work)
@@ -299,10 +299,15 @@ class Reminders:
         return Outgoing(body=letter.text, html=letter.html, subject=letter.subject, **common)  # type: ignore[arg-type]
 
     def _resumed(
-        self, event: ReminderDue | MessageFailed, customer: Customer, work: Work
+        self,
+        event: ReminderDue | MessageFailed,
+        customer: Customer,
+        work: Work,
+        *,
+        ask: bool,
     ) -> Order | Outcome:
         """
-        The message was claimed before; whether it was handed over, its carrier is asked.
+        The message was claimed before; if it may have been handed over, its carrier is asked.
         """
         message = work.messages.get(_message_id(event))
         if message.state != "claimed":
@@ -316,7 +321,7 @@ class Reminders:
             return Retry(until - work.at, "quiet hours", spends_a_try=False)
         out = self._written(message.id, customer, owed, channel, work)
         claimed = message.claimed_at or work.at
-        out = replace(out, ask=True, since=claimed - timedelta(minutes=5))
+        out = replace(out, ask=ask, since=claimed - timedelta(minutes=5))
         return Order(out=out, certificates=tuple(one.certificate.id for one in owed))
 
     def _told(self, message: str, work: Work) -> list[Owed]:

@@ -119,6 +119,14 @@ def request(
     return _reserved(work, certificate, policy, branch=branch, payment=payment)
 
 
+def next_id(work: Work, certificate: Certificate) -> str:
+    """
+    The id of the certificate's next renewal: R<certificate>-<attempt>.
+    """
+    attempt = len(queries.of_certificate(work, certificate.id)) + 1
+    return f"R{certificate.id:08d}-{attempt:02d}"
+
+
 def _reserved(
     work: Work,
     certificate: Certificate,
@@ -127,10 +135,9 @@ def _reserved(
     branch: str | None,
     payment: Payment | None,
 ) -> Renewal:
-    attempt = len(queries.of_certificate(work, certificate.id)) + 1
     renewal = work.renewals.put(
         Renewal(
-            id=f"R{certificate.id:08d}-{attempt:02d}",
+            id=next_id(work, certificate),
             certificate=certificate.id,
             customer=certificate.customer or 0,
             product=certificate.product,
@@ -149,7 +156,7 @@ def _reserved(
             not_after=None,
             fee_amount=payment.amount if payment else fee.amount_at(work.at, policy),
             fee_state="none" if policy.fee.how is FeeHow.NONE else "quoted",
-            fee_attempt=0,
+            fee_account_sealed=None,
             old_state="untouched",
             why=None,
             collected_told=None,

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
 from schema.tables.books import accounts
-from schema.tables.log import dead_letters
+from schema.tables.log import dead_letters, events, parked
 from schema.tables.people import certificates
 from schema.tables.renewals import OPEN, decisions, messages, renewals, told
 
 if TYPE_CHECKING:
     from renewal.store.work import Work
+
+
+class News(NamedTuple):
+    """
+    What has come since an event: on which topics, the newest of all, and whose waiting is over.
+    """
+
+    topics: frozenset[str]
+    newest: int
+    due: frozenset[str]  # consumers
+
+
+def news(work: Work, since: int) -> News:
+    found = work.connection.execute(
+        sa.select(events.c.topic, sa.func.max(events.c.seq))
+        .where(events.c.seq > since)
+        .group_by(events.c.topic)
+    ).all()
+    due = work.connection.scalars(
+        sa.select(parked.c.consumer).where(parked.c.due <= work.at).distinct()
+    )
+    newest = max((row[1] for row in found), default=since)
+    return News(frozenset(row[0] for row in found), newest, frozenset(due))
 
 
 def by_product(work: Work) -> dict[str, dict[str, int]]:

@@ -82,7 +82,7 @@ class Renewal(Row, frozen=True, kw_only=True):
     not_after: datetime | None
     fee_amount: int
     fee_state: str
-    fee_attempt: int
+    fee_account_sealed: bytes | None
     old_state: str
     why: str | None
     collected_told: int | None
@@ -129,6 +129,7 @@ class Payment(Row, frozen=True, kw_only=True):
     customer: int
     certificate: int
     amount: int
+    pays_for: str
     state: str
     renewal: str | None
     asked_at: datetime

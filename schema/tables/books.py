@@ -65,6 +65,7 @@ payments = sa.Table(
     sa.Column("customer", sa.ForeignKey("customers.id"), nullable=False),
     sa.Column("certificate", sa.ForeignKey("certificates.id"), nullable=False, index=True),
     sa.Column("amount", sa.Integer, nullable=False),
+    sa.Column("pays_for", sa.String(32), nullable=False),  # the certificate's next renewal
     sa.Column(
         "state", sa.String(16), nullable=False
     ),  # asked | paid | refused | consumed | refunded

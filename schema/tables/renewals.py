@@ -33,7 +33,7 @@ renewals = sa.Table(
     sa.Column("not_after", UtcDateTime),  # as asked of the CA: on record before it is asked
     sa.Column("fee_amount", sa.Integer, nullable=False),  # whole New Taiwan dollars, as quoted
     sa.Column("fee_state", sa.String(16), nullable=False),
-    sa.Column("fee_attempt", sa.Integer, nullable=False),
+    sa.Column("fee_account_sealed", sa.LargeBinary),  # pinned when the fee is held
     sa.Column("old_state", sa.String(16), nullable=False),  # untouched | to revoke | revoked | kept
     sa.Column("why", sa.String(200)),
     sa.Column("collected_told", sa.Integer),  # the last "not collected" step told, in days

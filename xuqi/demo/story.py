@@ -16,6 +16,7 @@ from renewal.cycle import NotNowError
 from renewal.rules.eligibility import Refusal
 from renewal.rules.taipei import TAIPEI
 from renewal.sealing import branch_key
+from renewal.store import figures
 from scheduler import jobs, reports
 from schema.events import Change
 from schema.policy import ConfirmBy, FeeHow, Storage
@@ -68,7 +69,7 @@ class Story:
         self._deliveries: list[Delivery] = [
             self.house.delivery(consumer) for consumer in self.house.consumers()
         ]
-        self._seen = -1
+        self._seen = 0
         self.branches = {branch: Branch(self, branch) for branch in ("001", "002")}
         for person in self.people:
             for address in filter(None, (person.mobile, person.mail)):
@@ -119,11 +120,16 @@ class Story:
         """
         Let every consumer do what there is to do, and the customers read what they got.
         """
-        while self._seen != self.house.store.changes:
-            self._seen = self.house.store.changes
+        while True:
+            with self.house.store.look() as look:
+                news = figures.news(look, self._seen)
+            if not news.topics and not news.due:
+                break
+            self._seen = news.newest
             for delivery in self._deliveries:
-                while delivery.run_once():
-                    pass
+                consumer = delivery.consumer
+                if consumer.group in news.due or not news.topics.isdisjoint(consumer.topics):
+                    delivery.run_once()
         self._read_messages()
 
     # --- what customers see ---------------------------------------------------------------------
