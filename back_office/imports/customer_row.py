@@ -112,7 +112,7 @@ def read_customer(
     mobile = read("mobile", lambda text: _mobile(text, notes))
     row = CustomerRow(
         line=line,
-        reference=read("reference", _reference) or "",
+        reference=read("reference", read_reference) or "",
         id_number=read("id_number", read_id_number) or "",
         name=read("name", _name) or "",
         mobile=mobile,
@@ -153,7 +153,13 @@ def plain(text: str) -> str:
     return (text if text.isascii() else unicodedata.normalize("NFKC", text)).strip()
 
 
-def _reference(text: str) -> str:
+def read_reference(text: str) -> str:
+    """
+    Return the bank's number of a customer.
+
+    Raises:
+        BadFieldError
+    """
     if not _REFERENCE.fullmatch(text):
         raise BadFieldError("must be 1 to 40 letters, digits or ._/-")
     return text

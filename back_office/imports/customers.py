@@ -114,7 +114,19 @@ class Told(msgspec.Struct, array_like=True, frozen=True):
     """
 
     line: int
-    said: list[bytes]
+    said: list[int]
+
+
+class Marks(NamedTuple):
+    """
+    How a row's customer and enrolment are found: hashes on file, digests in the run.
+    """
+
+    reference: bytes
+    id_number: bytes
+    by_reference: int
+    by_id: int
+    by_enrolment: int
 
 
 class Decided(NamedTuple):
@@ -143,82 +155,75 @@ class _Batch:
     fresh: dict[int, bytes] = field(default_factory=dict)
     known: dict[bytes, Customer] = field(default_factory=dict)  # by the reference's hash
     owner: dict[bytes, bytes] = field(default_factory=dict)  # ID number's hash -> reference's
+    strangers: set[bytes] = field(default_factory=set)  # references that are not on file
+    ids: Iterator[int] = field(default_factory=lambda: iter(()))
 
     def all(self, rows: list[CustomerRow]) -> Decided:
-        hashes = [self._hashes(row) for row in rows]
-        self._load(rows, hashes)
-        verdicts = [self._decide(row, *pair) for row, pair in zip(rows, hashes, strict=True)]
+        marks = [self._marks(row) for row in rows]
+        self._load(rows, marks)
+        verdicts = [self._decide(row, its) for row, its in zip(rows, marks, strict=True)]
         return Decided(verdicts, self.fresh)
 
-    def _hashes(self, row: CustomerRow) -> tuple[bytes, bytes]:
-        vault = self.work.vault
-        return (
-            vault.hash(row.reference, "customers.reference"),
-            vault.hash(row.id_number, "customers.id_number"),
+    def _marks(self, row: CustomerRow) -> Marks:
+        hashed, digest = self.work.vault.hash, self.scratch.digest
+        product = row.enrolling.product if row.enrolling else ""
+        return Marks(
+            reference=hashed(row.reference, "customers.reference"),
+            id_number=hashed(row.id_number, "customers.id_number"),
+            by_reference=digest("reference", row.reference),
+            by_id=digest("id number", row.id_number),
+            by_enrolment=digest("enrolment", row.reference, product),
         )
 
-    def _load(self, rows: list[CustomerRow], hashes: list[tuple[bytes, bytes]]) -> None:
-        keys = {key for row in rows for key in self._keys(row)}
+    def _load(self, rows: list[CustomerRow], marks: list[Marks]) -> None:
+        keys = {key for its in marks for key in (its.by_reference, its.by_id, its.by_enrolment)}
         self.told = {key: _unpack(what) for key, what in self.scratch.find(keys).items()}
-        references, id_numbers = {pair[0] for pair in hashes}, {pair[1] for pair in hashes}
-        for customer in intake.customers_by(self.work, references, id_numbers):
+        references = {its.reference for its in marks}
+        found = intake.customers_by(self.work, references, {its.id_number for its in marks})
+        for customer in found:
             self.known[customer.reference_hash] = customer
             self.owner[customer.id_number_hash] = customer.reference_hash
         self.work.enrolments.load(
-            (self.known[reference].id, row.enrolling.product)
-            for row, (reference, _) in zip(rows, hashes, strict=True)
-            if row.enrolling is not None and reference in self.known
+            (self.known[its.reference].id, row.enrolling.product)
+            for row, its in zip(rows, marks, strict=True)
+            if row.enrolling is not None and its.reference in self.known
         )
-        if not self.dry_run:
-            strangers = len(references - self.known.keys())
-            self.ids = iter(self.work.new_ids(customers, strangers) if strangers else ())
-
-    def _keys(self, row: CustomerRow) -> tuple[int, int, int]:
-        product = row.enrolling.product if row.enrolling else ""
-        key = self.scratch.key
-        return (
-            key("reference", row.reference),
-            key("id number", row.id_number),
-            key("enrolment", row.reference, product),
-        )
+        self.strangers = references - self.known.keys()
+        if self.strangers and not self.dry_run:
+            self.ids = iter(self.work.new_ids(customers, len(self.strangers)))
 
     # --- the decision ---------------------------------------------------------------------------
 
-    def _decide(self, row: CustomerRow, reference: bytes, id_number: bytes) -> Verdict:
-        by_reference, by_id, by_enrolment = self._keys(row)
+    def _decide(self, row: CustomerRow, its: Marks) -> Verdict:
         contact = self._digests(row, CONTACT)
         who = [self.scratch.digest(row.reference)]
         enrolled = self._digests(row.enrolling, ENROLLED) if row.enrolling else []
         wrong = (
-            *self._contradictions(by_reference, contact, CONTACT),
-            *self._other_owner(by_id, who, reference, id_number),
-            *self._contradictions(by_enrolment, enrolled, ENROLLED),
+            *self._contradictions(its.by_reference, contact, CONTACT),
+            *self._other_owner(its, who),
+            *self._contradictions(its.by_enrolment, enrolled, ENROLLED),
         )
         if wrong:
             return Verdict(row, "refused", wrong)
-        bucket = (
-            "unchanged" if by_reference in self.told else self._contact(row, reference, id_number)
-        )
-        if (
-            row.enrolling
-            and by_enrolment not in self.told
-            and self._enrol(row.enrolling, reference)
-        ):
-            bucket = "changed" if bucket == "unchanged" else bucket
-        for key, said in ((by_reference, contact), (by_id, who), (by_enrolment, enrolled)):
-            self._tell(key, row.line, said)
+        bucket = "unchanged" if its.by_reference in self.told else self._contact(row, its)
+        if row.enrolling and its.by_enrolment not in self.told:
+            enrols = self._enrol(row.enrolling, its.reference)
+            bucket = "changed" if enrols and bucket == "unchanged" else bucket
+        self._tell(its.by_reference, row.line, contact)
+        self._tell(its.by_id, row.line, who)
+        self._tell(its.by_enrolment, row.line, enrolled)
         return Verdict(row, bucket)
 
-    def _digests(self, of: CustomerRow | Enrolling, names: tuple[str, ...]) -> list[bytes]:
-        return [self.scratch.digest(repr(getattr(of, name))) for name in names]
+    def _digests(self, of: CustomerRow | Enrolling, names: tuple[str, ...]) -> list[int]:
+        return [self.scratch.digest(getattr(of, name)) for name in names]
 
-    def _tell(self, key: int, line: int, said: list[bytes]) -> None:
+    def _tell(self, key: int, line: int, said: list[int]) -> None:
         if key not in self.told:
             self.told[key] = Told(line, said)
             self.fresh[key] = _pack(self.told[key])
 
     def _contradictions(
-        self, key: int, said: list[bytes], names: tuple[str, ...]
+        self, key: int, said: list[int], names: tuple[str, ...]
     ) -> Iterator[tuple[str, str]]:
         before = self.told.get(key)
         if before is None or before.said == said:
@@ -227,43 +232,41 @@ class _Batch:
             if now != then:
                 yield _COLUMN_OF.get(name, name), f"is not what line {before.line} says"
 
-    def _other_owner(
-        self, key: int, who: list[bytes], reference: bytes, id_number: bytes
-    ) -> Iterator[tuple[str, str]]:
-        before = self.told.get(key)
-        customer = self.known.get(reference)
+    def _other_owner(self, its: Marks, who: list[int]) -> Iterator[tuple[str, str]]:
+        before = self.told.get(its.by_id)
+        customer = self.known.get(its.reference)
         if before is not None and before.said != who:
             yield "id_number", f"is that of line {before.line}, with another reference"
-        elif self.owner.get(id_number, reference) != reference:
+        elif self.owner.get(its.id_number, its.reference) != its.reference:
             yield "id_number", "is on file for another customer"
-        elif customer is not None and customer.id_number_hash != id_number:
+        elif customer is not None and customer.id_number_hash != its.id_number:
             # A bulk file must not hand one person's certificates to another.
             yield "id_number", "is not the one on file for this customer"
 
     # --- what follows ---------------------------------------------------------------------------
 
-    def _contact(self, row: CustomerRow, reference: bytes, id_number: bytes) -> str:
-        customer = self.known.get(reference)
+    def _contact(self, row: CustomerRow, its: Marks) -> str:
+        customer = self.known.get(its.reference)
         if customer is None:
             if not self.dry_run:
-                self.known[reference] = self._put(row, reference, id_number)
+                self.known[its.reference] = self._put(row, its)
             return "new"
         changes = self._changes(row, customer)
         if not changes:
             return "unchanged"
         if not self.dry_run:
-            self.known[reference] = self.work.customers.change(customer, **changes)
+            self.known[its.reference] = self.work.customers.change(customer, **changes)
         return "changed"
 
-    def _put(self, row: CustomerRow, reference: bytes, id_number: bytes) -> Customer:
+    def _put(self, row: CustomerRow, its: Marks) -> Customer:
         seal, hashed = self._seal, self._hash
         mobile, mail = row.mobile or None, row.mail or None
         return self.work.customers.put(
             Customer(
                 id=next(self.ids),
-                reference_hash=reference,
+                reference_hash=its.reference,
                 id_number_sealed=self.work.vault.seal(row.id_number, "customers.id_number"),
-                id_number_hash=id_number,
+                id_number_hash=its.id_number,
                 name_sealed=self.work.vault.seal(row.name, "customers.name"),
                 mobile_sealed=seal(mobile, "customers.mobile"),
                 mobile_hash=hashed(mobile, "customers.mobile"),
@@ -311,7 +314,8 @@ class _Batch:
         """
         customer = self.known.get(reference)
         key = (customer.id if customer else 0, enrolling.product)
-        before = self.work.enrolments.find(key) if customer else None
+        stranger = customer is None or reference in self.strangers
+        before = None if stranger else self.work.enrolments.find(key)
         if before is None:
             if customer is not None and not self.dry_run:
                 self.work.enrolments.put(self._enrolment(customer.id, enrolling))
