@@ -150,7 +150,8 @@ def _broken_rule(error: sa.exc.IntegrityError) -> str:
     diagnosis = getattr(error.orig, "diag", None)
     if diagnosis is None:
         return str(error.orig)
-    return f"{diagnosis.table_name}: {diagnosis.constraint_name or diagnosis.column_name}"
+    rule = diagnosis.constraint_name or diagnosis.column_name
+    return f"{diagnosis.table_name}: {rule}" if rule else str(diagnosis.message_primary)
 
 
 def _engine(url: str) -> sa.Engine:
