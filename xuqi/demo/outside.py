@@ -49,7 +49,7 @@ class Faults:
 
     def sms(self, sms: Sms) -> Outcome | None:
         if sms.to.startswith("+8862"):
-            return Refused("21614")  # a landline
+            return Refused(code="21614")  # a landline
         draw = self.chance.random()
         if draw < 0.01:  # noqa: PLR2004
             return Unavailable(retry_after=SOON)
