@@ -12,7 +12,6 @@ from renewal import cycle
 from renewal.errors import XuqiError
 from renewal.rules import code as code_rules
 from renewal.rules import eligibility, fee, mask
-from renewal.rules.eligibility import Refusal
 from renewal.rules.window import closes_at
 from renewal.store import messages as message_queries
 from renewal.store import renewals as queries
@@ -23,6 +22,7 @@ from schema.policy import FeeHow
 if TYPE_CHECKING:
     from renewal.cycle import Policies
     from renewal.keys import Keys
+    from renewal.rules.eligibility import Refusal
     from renewal.store.engine import Store
     from renewal.store.rows import Certificate, Customer
     from renewal.store.work import Work
@@ -245,7 +245,9 @@ class Centre:
                 locked = row.tries >= row.most_tries and row.used_at is None
                 return Answer(said=CodeSaid.LOCKED if locked else CodeSaid.EXPIRED)
             left = row.most_tries - row.tries
-            if not self._is_right(row, code, session, action, certificate, work):
+            if not self._is_right(
+                row, code, work, session=session, action=action, certificate=certificate
+            ):
                 work.decide(row.certificate, "code", "wrong", f"{left} tries left")
                 return Answer(said=CodeSaid.WRONG if left else CodeSaid.LOCKED, tries_left=left)
             if not message_queries.use(work, challenge):
@@ -257,10 +259,11 @@ class Centre:
         self,
         row: Challenge,
         code: str,
+        work: Work,
+        *,
         session: str,
         action: str,
         certificate: int,
-        work: Work,
     ) -> bool:
         """
         Right only for the session, action, certificate and contact that it was made for.

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from renewal.cycle import Policies
     from renewal.secret import Secret
-    from renewal.store.rows import Renewal
+    from renewal.store.rows import Certificate, Renewal
     from renewal.store.work import Work
 
 SETTLED_FEES = ("none", "captured", "consumed", "voided")
@@ -108,13 +108,7 @@ class Records:
         if renewal.state not in {"requested", "confirmed"}:
             return Done()
         try:
-            csr, proof = _bytes(event.csr), _bytes(event.proof)
-            key = cycle.check_request(csr)
-            if event.token_serial != old.token_serial:
-                raise ProofError("the request comes from another token")
-            if old.state != "active":
-                raise ProofError(f"the old certificate is {old.state}")
-            verify_renewal_proof(proof, csr, work.vault.open(old.der_sealed, "certificates.der"))
+            csr, proof, key = _checked(event, old, work)
         except (ProofError, cycle.BadRequestError) as error:
             work.decide(old.id, "token", "refused", str(error), renewal=renewal.id)
             return Done(emit=cycle.refuse(work, renewal, str(error), self.policies))
@@ -178,6 +172,23 @@ class Records:
         work.payments.change(payment, state="to refund")
         work.decide(event.certificate, "fee", "to refund", "not renewed in time")
         return Done(emit=(RefundRequested(payment=payment.id, why="not renewed in time"),))
+
+
+def _checked(event: TokenRequestSigned, old: Certificate, work: Work) -> tuple[bytes, bytes, bytes]:
+    """
+    Return the request, the old key's proof and the new key's SHA-256, if all of it holds.
+
+    Raises:
+        ProofError, BadRequestError
+    """
+    csr, proof = _bytes(event.csr), _bytes(event.proof)
+    key = cycle.check_request(csr)
+    if event.token_serial != old.token_serial:
+        raise ProofError("the request comes from another token")
+    if old.state != "active":
+        raise ProofError(f"the old certificate is {old.state}")
+    verify_renewal_proof(proof, csr, work.vault.open(old.der_sealed, "certificates.der"))
+    return csr, proof, key
 
 
 def _bytes(text: str) -> bytes:

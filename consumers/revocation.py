@@ -1,4 +1,4 @@
-"""Has the CA revoke, suspend and resume: old certificates once the new one is proven, and on request."""
+"""Has the CA revoke old certificates once the new one is proven, and what a person wishes."""
 
 from __future__ import annotations
 

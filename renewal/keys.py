@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from renewal.secret import Secret
+if TYPE_CHECKING:
+    from renewal.secret import Secret
 
 
 @dataclass(frozen=True, kw_only=True)

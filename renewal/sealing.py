@@ -1,4 +1,4 @@
-"""Seals a certificate for one branch: its subject is personal, and the log carries nothing that is."""
+"""Seals a certificate for one branch: its subject is personal, and the log is not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def branch_key(stations_key: Secret, branch: str) -> Secret:
     """
     The key that one branch's station holds; from it no other branch's can be told.
     """
-    return Secret(hmac.new(stations_key.value, f"branch {branch}".encode(), hashlib.sha256).digest())
+    derived = hmac.new(stations_key.value, f"branch {branch}".encode(), hashlib.sha256)
+    return Secret(derived.digest())
 
 
 def sealed_for(key: Secret, certificate: bytes, renewal: str) -> str:
@@ -49,4 +50,5 @@ def opened(key: Secret, sealed: str, renewal: str) -> bytes:
         raw = base64.b64decode(sealed, validate=True)
         return AESGCM(key.value).decrypt(raw[:12], raw[12:], renewal.encode())
     except (InvalidTag, binascii.Error, ValueError) as error:
-        raise NotForUsError(f"the certificate of {renewal} is not sealed for this branch") from error
+        why = f"the certificate of {renewal} is not sealed for this branch"
+        raise NotForUsError(why) from error

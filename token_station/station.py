@@ -54,7 +54,7 @@ class Said(StrEnum):
     """
 
     EMPTY = "no token in the reader"
-    OTHER_TOKEN = "this token has no renewal waiting"
+    OTHER_TOKEN = "this token has no renewal waiting"  # noqa: S105 - what is seen, no secret
     WAITS_FOR_PIN = "waits for the PIN"
     PIN_WRONG = "the PIN is wrong"
     PIN_BLOCKED = "the PIN is blocked"
@@ -330,9 +330,7 @@ class _Visit:
                 self.station.probe("after the call")
             self.job = self._on_record(Step.WRITTEN)
             signature = session.sign(place, base64.b64decode(job.challenge or ""), pin=pin)
-            self.job = self._on_record(
-                Step.PROVEN, signature=base64.b64encode(signature).decode()
-            )
+            self.job = self._on_record(Step.PROVEN, signature=base64.b64encode(signature).decode())
         self.station.say(
             TokenWritten(
                 renewal=job.renewal,

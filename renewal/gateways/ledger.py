@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from renewal.clock import Clock
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from renewal.clock import Clock
 
 
 class OutsideLedger:

@@ -19,7 +19,7 @@ FIRST = b"\0" * 32
 
 
 def _chained(
-    before: bytes, number: int, at: datetime, who: str, did: str, object_: str, why: str
+    before: bytes, *, number: int, at: datetime, who: str, did: str, object_: str, why: str
 ) -> bytes:
     digest = hashlib.sha256(before)
     for part in (str(number), at.isoformat(timespec="microseconds"), who, did, object_, why):
@@ -44,7 +44,9 @@ def write(work: Work, *, who: str, did: str, object_: str, why: str) -> None:
             "did": did,
             "object": object_,
             "why": why,
-            "hash": _chained(before, number, work.at, who, did, object_, why),
+            "hash": _chained(
+                before, number=number, at=work.at, who=who, did=did, object_=object_, why=why
+            ),
         },
     )
 
@@ -61,7 +63,13 @@ def broken_links(work: Work) -> list[int]:
     broken, before, expected = [], FIRST, 1
     for row in entries(work):
         right = _chained(
-            before, row["id"], row["at"], row["who"], row["did"], row["object"], row["why"]
+            before,
+            number=row["id"],
+            at=row["at"],
+            who=row["who"],
+            did=row["did"],
+            object_=row["object"],
+            why=row["why"],
         )
         if row["hash"] != right or row["id"] != expected:
             broken.append(int(row["id"]))

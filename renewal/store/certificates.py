@@ -58,9 +58,11 @@ def not_yet_announced(
     work: Work, product: str, *, since: datetime, until: datetime, after: Due | None, at_most: int
 ) -> list[Due]:
     """
-    Certificates that end from ``since`` to ``until`` and were not announced, a page after ``after``.
+    Certificates that end from ``since`` to ``until``, not announced, a page after ``after``.
     """
-    return _read(work, _to_announce, product, since, until, after, at_most)
+    return _read(
+        work, _to_announce, product, since=since, until=until, after=after, at_most=at_most
+    )
 
 
 def left_unrenewed(
@@ -69,13 +71,14 @@ def left_unrenewed(
     """
     Certificates that ended by ``until`` and whose leaving was not told, a page after ``after``.
     """
-    return _read(work, _to_leave, product, since, until, after, at_most)
+    return _read(work, _to_leave, product, since=since, until=until, after=after, at_most=at_most)
 
 
 def _read(
     work: Work,
     query: sa.Select[Any],
     product: str,
+    *,
     since: datetime,
     until: datetime,
     after: Due | None,
@@ -117,9 +120,7 @@ def of_customers(work: Work, customers: Iterable[int]) -> Sequence[Certificate]:
     """
     found: list[Certificate] = []
     for page in pages(sorted(set(customers))):
-        found += work.certificates.read(
-            sa.select(t).where(t.c.customer.in_(page)).order_by(t.c.id)
-        )
+        found += work.certificates.read(sa.select(t).where(t.c.customer.in_(page)).order_by(t.c.id))
     return found
 
 

@@ -22,9 +22,7 @@ class Told(NamedTuple):
     threshold: int
 
 
-def claim(
-    work: Work, certificate: int, threshold: int, channel: str, message: str
-) -> dict[str, object]:
+def claim(certificate: int, threshold: int, channel: str, message: str) -> dict[str, object]:
     return {
         "certificate": certificate,
         "threshold": threshold,
@@ -75,7 +73,7 @@ def sms_today(work: Work, customers: Collection[int], since: datetime) -> dict[i
             )
             .group_by(messages.c.customer)
         )
-        found.update(row._tuple() for row in work.connection.execute(query))
+        found |= {row[0]: row[1] for row in work.connection.execute(query)}
     return found
 
 

@@ -1,1 +1,1 @@
-"""The demo: a sample bank, its customers, 75 days of a virtual clock, and the outside world's ledgers."""
+"""The demo: a sample bank and its customers through 75 days of a virtual clock."""

@@ -1,4 +1,4 @@
-"""The demo's world outside: carriers, bank and CA that fail now and then, and what customers see."""
+"""The demo's world outside: carriers, a bank and a CA that fail now and then."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from renewal.errors import GatewayUnavailableError, GatewayUnsureError
 from renewal.gateways.bank.embedded import EmbeddedBank
 from renewal.gateways.ca.embedded import EmbeddedCa
-from renewal.gateways.ca.port import Can, Issued, Reason, Request, Status
 from renewal.gateways.ledger import OutsideLedger
 from renewal.gateways.mail.mailbox import LocalMail
 from renewal.gateways.sms.mailbox import (
@@ -26,6 +25,7 @@ from renewal.gateways.sms.port import Report, Sms
 from xuqi.house import Outside
 
 if TYPE_CHECKING:
+    from renewal.gateways.ca.port import Can, Issued, Reason, Request, Status
     from pathlib import Path
 
     from renewal.clock import Clock

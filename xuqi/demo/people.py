@@ -75,7 +75,20 @@ SUITS = {
     Trait.FORGETS: (BROWSER,),
 }
 SURNAMES = "陳林黃張李王吳劉蔡楊許鄭謝洪郭邱曾廖賴徐"
-GIVEN = ("怡君", "志明", "淑芬", "俊傑", "雅婷", "家豪", "美玲", "宗翰", "詩涵", "建宏", "佩珊", "冠宇")
+GIVEN = (
+    "怡君",
+    "志明",
+    "淑芬",
+    "俊傑",
+    "雅婷",
+    "家豪",
+    "美玲",
+    "宗翰",
+    "詩涵",
+    "建宏",
+    "佩珊",
+    "冠宇",
+)
 
 
 @dataclass(kw_only=True)
@@ -147,7 +160,9 @@ def make_person(number: int, seed: int, start: datetime) -> Person:
         number=number,
         name=f"{name}股份有限公司" if company else name,
         id_number=f"{8_000_0000 + number}" if company else f"A{100_000_000 + number}",
-        mobile="" if Trait.NO_MOBILE in traits else _phone(number, landline=Trait.LANDLINE in traits),
+        mobile=""
+        if Trait.NO_MOBILE in traits
+        else _phone(number, landline=Trait.LANDLINE in traits),
         mail="" if chance.random() < 0.05 else f"customer{number}@example.test",  # noqa: PLR2004
         locale="en" if chance.random() < 0.15 else "zh-TW",  # noqa: PLR2004
         traits=frozenset(traits),

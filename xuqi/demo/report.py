@@ -205,9 +205,7 @@ def _chart(name: str, days: Mapping[str, int]) -> str:
     )
 
 
-def _table(
-    caption: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, Any]]
-) -> str:
+def _table(caption: str, columns: Sequence[str], rows: Mapping[str, Mapping[str, Any]]) -> str:
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th>'

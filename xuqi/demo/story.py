@@ -6,6 +6,7 @@ import heapq
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ class Story:
     cards: OutsideLedger
     saw: OutsideLedger
     outside: CaView
-    _heap: list[tuple[datetime, int, Callable[[], None]]] = field(default_factory=list)
+    _heap: list[tuple[datetime, int, Callable[[], object]]] = field(default_factory=list)
     _number: count[int] = field(default_factory=count)
     _by_address: dict[str, Person] = field(default_factory=dict)
     _by_token: dict[str, tuple[Person, Holding]] = field(default_factory=dict)
@@ -80,10 +81,10 @@ class Story:
 
     # --- time -----------------------------------------------------------------------------------
 
-    def at(self, moment: datetime, happening: Callable[[], None]) -> None:
+    def at(self, moment: datetime, happening: Callable[[], object]) -> None:
         heapq.heappush(self._heap, (moment, next(self._number), happening))
 
-    def soon(self, after: timedelta, happening: Callable[[], None]) -> None:
+    def soon(self, after: timedelta, happening: Callable[[], object]) -> None:
         self.at(self.clock.now() + after, happening)
 
     def run(self, until: datetime, progress: Callable[[datetime], None]) -> None:
@@ -165,13 +166,16 @@ class Story:
     def _first_plans(self, person: Person) -> None:
         chance, start = person.chance, self.clock.now()
         for holding in person.holdings:
-            self.at(start + chance.random() * 7 * DAY, lambda h=holding: self._use_weekly(person, h))  # type: ignore[misc]
+            self.at(start + chance.random() * 7 * DAY, partial(self._use_weekly, person, holding))
         first = person.holdings[0]
         if person.has(Trait.SUSPENDED_AND_RESUMED):
             self.at(start + 20 * DAY + 10 * HOUR, lambda: self._resume(first))
         unreminded = person.has(Trait.OPTED_OUT) or not (person.mobile or person.mail)
         if unreminded and chance.random() < 0.5:  # noqa: PLR2004 - they look at the calendar themselves
-            self.at(_daytime(first.not_after - 12 * DAY, chance.random()), lambda: self.start(person, first))
+            self.at(
+                _daytime(first.not_after - 12 * DAY, chance.random()),
+                lambda: self.start(person, first),
+            )
 
     def _resume(self, holding: Holding) -> None:
         self.house.back_office.ask_change(
@@ -267,9 +271,7 @@ class Story:
             return
         after = 75 if person.has(Trait.LATE_ANSWER) and holding.tries == 0 else 20
         self.work()
-        self.soon(
-            timedelta(seconds=after), lambda: self._enter(person, holding, sent.challenge)
-        )
+        self.soon(timedelta(seconds=after), lambda: self._enter(person, holding, sent.challenge))
 
     def _later(self, person: Person, holding: Holding) -> None:
         """
@@ -334,7 +336,9 @@ class Story:
             with self.house.store.look() as look:
                 ended = look.renewals.get(holding.renewal).state in {"refused", "abandoned"}
             if not ended and looks < 200:  # noqa: PLR2004
-                self.soon(timedelta(minutes=1), lambda: self._collect(person, holding, key, looks + 1))
+                self.soon(
+                    timedelta(minutes=1), lambda: self._collect(person, holding, key, looks + 1)
+                )
             return
         serial = f"{x509.load_der_x509_certificate(der).serial_number:x}"
         self.note(person, holding, "received", serial=serial)
@@ -450,9 +454,7 @@ class Branch:
         if tries_left == 1:
             return None  # nobody releases the last try
         typed = holding.pins.pop(0) if holding.pins else holding.pin
-        self.story.note(
-            person, holding, "gave_pin", "ok" if typed == holding.pin else "wrong"
-        )
+        self.story.note(person, holding, "gave_pin", "ok" if typed == holding.pin else "wrong")
         return typed
 
     def releases_last_try(self, job: Entry) -> bool:
@@ -534,7 +536,13 @@ class Branch:
             if not seen:
                 break
             said = seen[0].said
-            if said in {Said.DONE, Said.DECLINED, Said.PIN_BLOCKED, Said.LAST_TRY, Said.OTHER_TOKEN}:
+            if said in {
+                Said.DONE,
+                Said.DECLINED,
+                Said.PIN_BLOCKED,
+                Said.LAST_TRY,
+                Said.OTHER_TOKEN,
+            }:
                 break
             self.story.clock.advance_to(self.story.clock.now() + timedelta(seconds=5))
         self.story.work()
