@@ -1,0 +1,272 @@
+"""I5: a reminder is sent once, in time, and not in vain."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from renewal.rules import ladder
+from renewal.rules.window import Phase, phase_at
+from renewal.store.check.check import HOURS, Check, Given, asked, streamed
+from schema.tables.books import payments
+from schema.tables.people import certificates
+from schema.tables.renewals import OPEN, decisions, messages, renewals, told
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from renewal.store.work import Work
+    from schema.policy import Policy
+
+c = certificates.c
+m = messages.c
+r = renewals.c
+
+#: Said of a threshold once and for all.
+FOR_GOOD = ("claimed", "merged", "branch call")
+_REASONS_FOR_GOOD = ("opted out", "window over")
+#: From then on a reminder is owed again that was not before.
+_AGAIN = {
+    "renewal": ("refused", "abandoned"),
+    "CA": ("resumed",),
+    "fee": ("payment declined", "refunded"),
+}
+
+
+def _of_nothing(_given: Given) -> sa.Select[Any]:
+    tells = sa.exists().where(told.c.message == m.id)
+    return sa.select(m.id).where(m.kind == "reminder", ~tells)
+
+
+def _claimed_for_nothing(_given: Given) -> sa.Select[Any]:
+    mine = sa.and_(m.kind == "reminder", m.channel == told.c.channel, m.customer == c.customer)
+    return (
+        sa.select(told.c.certificate, told.c.threshold)
+        .join(certificates, c.id == told.c.certificate)
+        .outerjoin(messages, m.id == told.c.message)
+        .where(sa.or_(m.id.is_(None), sa.not_(mine)))
+    )
+
+
+def _in_vain(_given: Given) -> sa.Select[Any]:
+    """
+    What is decided between the claim and the handing over, the carriers' own ledgers show:
+    a lost answer that was found out late is on our record as handed over late.
+    """
+    begun, said, ended = (decisions.alias().c for _ in range(3))
+    over = sa.exists().where(
+        ended.certificate == r.certificate,
+        ended.renewal == r.id,
+        ended.about == "renewal",
+        ended.what.in_(("refused", "abandoned")),
+        ended.id < said.id,
+    )
+    return (
+        sa.select(m.id)
+        .select_from(renewals)
+        .join(begun.id.table, sa.and_(begun.certificate == r.certificate, begun.renewal == r.id))
+        .join(said.id.table, sa.and_(said.certificate == r.certificate, said.id > begun.id))
+        .join(messages, m.id == said.message)
+        .where(
+            begun.about == "renewal",
+            begun.what == "requested",
+            *_is_claim(said),
+            m.handed_at.is_not(None),
+            ~over,
+        )
+    )
+
+
+def _is_claim(said: Any) -> tuple[sa.ColumnElement[bool], ...]:  # noqa: ANN401 - columns
+    return (said.about == "reminder", said.what.in_(("claimed", "merged")))
+
+
+def _of_a_stopped_one(_given: Given) -> sa.Select[Any]:
+    stopped, said, resumed = (decisions.alias().c for _ in range(3))
+    lifted = sa.exists().where(
+        resumed.certificate == stopped.certificate,
+        resumed.about == "CA",
+        resumed.what == "resumed",
+        resumed.id > stopped.id,
+        resumed.id < said.id,
+    )
+    return (
+        sa.select(m.id)
+        .select_from(stopped.id.table)
+        .join(said.id.table, sa.and_(said.certificate == stopped.certificate, said.id > stopped.id))
+        .join(messages, m.id == said.message)
+        .where(
+            stopped.about == "CA",
+            stopped.what.in_(("suspended", "revoked")),
+            *_is_claim(said),
+            m.handed_at.is_not(None),
+            ~lifted,
+        )
+        .distinct()
+    )
+
+
+def _too_late(work: Work, given: Given) -> Iterator[str]:
+    query = (
+        sa.select(m.id, m.claimed_at, c.product, c.not_after)
+        .join(told, told.c.message == m.id)
+        .join(certificates, c.id == told.c.certificate)
+        .where(m.handed_at.is_not(None), m.claimed_at > c.not_after)
+    )
+    for row in streamed(work, query):
+        policy = given.policies.get(row.product)
+        if policy and phase_at(row.claimed_at, row.not_after, policy.window) is Phase.CLOSED:
+            yield str(row.id)
+
+
+def _two_a_day(work: Work, _given: Given) -> Iterator[str]:
+    if work.connection.dialect.name == "sqlite":
+        day = sa.func.date(m.handed_at, "+8 hours")
+    else:
+        day = sa.func.date(sa.func.timezone("Asia/Taipei", m.handed_at))
+    query: sa.Select[Any] = (
+        sa.select(m.customer, day)
+        .where(m.kind == "reminder", m.channel == "sms", m.handed_at.is_not(None))
+        .group_by(m.customer, day)
+        .having(sa.func.count() > 1)
+    )
+    return (f"customer {key} on {on}" for key, on in map(tuple, streamed(work, query)))
+
+
+# --- missed -------------------------------------------------------------------------------------
+
+
+def _missed(work: Work, given: Given) -> Iterator[str]:
+    for product, policy in given.policies.items():
+        for row in streamed(work, _candidates(product, policy, given.now)):
+            step = ladder.owed(given.now, row.not_after, policy, None)
+            if step is not None and _is_missed(row, step, policy, given.now):
+                yield str(row.id)
+
+
+def _candidates(product: str, policy: Policy, now: datetime) -> sa.Select[Any]:
+    """
+    Certificates within the ladder that nothing speaks against reminding of now.
+    """
+    busy = sa.exists().where(r.certificate == c.id, r.state.in_(OPEN))
+    paid = sa.exists().where(
+        payments.c.certificate == c.id, payments.c.state.in_(("asked", "paid", "reserved"))
+    )
+    day = timedelta(days=1)
+    again = _since_when()
+    return sa.select(
+        c.id,
+        c.not_after,
+        c.remind_at,
+        again.label("again"),
+        _least(_for_good()).label("for_good"),
+        _least(_for_now(again, now)).label("for_now"),
+    ).where(
+        c.state == sa.literal_column("'active'"),
+        c.product == product,
+        c.customer.is_not(None),
+        c.not_after >= now - day * (policy.window.after_days + 1),
+        c.not_after <= now + day * (max(policy.ladder) + 1),
+        ~busy,
+        ~paid,
+    )
+
+
+_d = decisions.alias().c
+
+
+def _least(*where: sa.ColumnElement[bool]) -> sa.ScalarSelect[Any]:
+    return (
+        sa.select(sa.func.min(_d.threshold))
+        .where(_d.certificate == c.id, _d.about == "reminder", *where)
+        .scalar_subquery()
+    )
+
+
+def _for_good() -> sa.ColumnElement[bool]:
+    return sa.or_(
+        _d.what.in_(FOR_GOOD),
+        sa.and_(_d.what == "suppressed", _d.why.in_(_REASONS_FOR_GOOD)),
+    )
+
+
+def _for_now(again: sa.ScalarSelect[Any], now: datetime) -> sa.ColumnElement[bool]:
+    """
+    Put off until a time that has not passed long ago, or suppressed after all that speaks for it.
+    """
+    return sa.or_(
+        sa.and_(_d.what == "deferred", _d.until > now - HOURS),
+        sa.and_(_d.what == "suppressed", _d.at >= sa.func.coalesce(again, _d.at)),
+    )
+
+
+def _since_when() -> sa.ScalarSelect[Any]:
+    d = decisions.alias().c
+    ended = [sa.and_(d.about == about, d.what.in_(whats)) for about, whats in _AGAIN.items()]
+    return (
+        sa.select(d.at)
+        .where(d.certificate == c.id, sa.or_(*ended))
+        .order_by(d.at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+def _is_missed(row: Any, step: int, policy: Policy, now: datetime) -> bool:  # noqa: ANN401 - a row
+    said = [one for one in (row.for_good, row.for_now) if one is not None]
+    if said and min(said) <= step:
+        return False
+    since = ladder.threshold_moment(step, row.not_after, policy)
+    since = max(since, row.again) if row.again else since
+    if row.remind_at is not None and since < row.remind_at <= now:
+        since = row.remind_at  # taken in after the threshold had passed, and not looked at yet
+    return bool(now - since > HOURS)
+
+
+CHECKS = (
+    Check(
+        invariant="I5",
+        what="a reminder that tells of no threshold",
+        zh="提醒未對應任何提醒時點",
+        find=asked(_of_nothing),
+    ),
+    Check(
+        invariant="I5",
+        what="a threshold claimed by a message that is none of its own",
+        zh="提醒時點登記的訊息不存在或不相符",
+        find=asked(_claimed_for_nothing),
+    ),
+    Check(
+        invariant="I5",
+        what="reminded while its renewal was under way or done",
+        zh="展期進行中或完成後仍發出提醒",
+        find=asked(_in_vain),
+    ),
+    Check(
+        invariant="I5",
+        what="reminded of a suspended or revoked certificate",
+        zh="對已暫禁或註銷的憑證發出提醒",
+        find=asked(_of_a_stopped_one),
+    ),
+    Check(
+        invariant="I5",
+        what="reminded after its window had closed",
+        zh="展期期間結束後仍發出提醒",
+        find=_too_late,
+    ),
+    Check(
+        invariant="I5",
+        what="two reminders by SMS on one day",
+        zh="同一天發出兩則簡訊提醒",
+        find=_two_a_day,
+    ),
+    Check(
+        invariant="I5",
+        what="a reminder missed",
+        zh="漏發提醒",
+        find=_missed,
+    ),
+)
