@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from centre.actions import Centre
     from renewal.clock import Clock
     from renewal.cycle import Policies
+    from renewal.eventlog.port import EventLog
     from renewal.keys import Keys
     from renewal.store.engine import Store
     from xuqi.house import House
@@ -84,6 +86,26 @@ class Desk:
         click.echo(f"xuqi: {self.lang.pick(zh, en)}", err=True)
         raise click.exceptions.Exit(REFUSED)
 
+    # --- asking ---------------------------------------------------------------------------------
+
+    def hidden(self, zh: str, en: str) -> str:
+        """
+        Ask for something that is not shown; a script gives it as a line of its standard input.
+        """
+        text = self.lang.pick(zh, en)
+        if sys.stdin.isatty():
+            return str(
+                click.prompt(text, hide_input=True, default="", show_default=False, err=True)
+            )
+        click.echo(f"{text}: ", err=True)
+        return sys.stdin.readline().rstrip("\r\n")
+
+    def agreed(self, zh: str, en: str) -> bool:
+        """
+        Ask for an express yes.
+        """
+        return click.confirm(self.lang.pick(zh, en), default=False, err=True)
+
     # --- opening --------------------------------------------------------------------------------
 
     @cached_property
@@ -116,6 +138,12 @@ class Desk:
         store = open_store(self.settings, self.clock or SystemClock(), self.keys)
         self._closing.callback(store.close)
         return store
+
+    @cached_property
+    def log(self) -> EventLog:
+        from xuqi.house import open_log  # noqa: PLC0415
+
+        return open_log(self.settings, self.store)
 
     @cached_property
     def house(self) -> House:

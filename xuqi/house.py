@@ -18,7 +18,8 @@ from consumers.revocation import Revocation
 from consumers.sending import Carriers
 from renewal.clock import SystemClock
 from renewal.cycle import Policies
-from renewal.delivery import Delivery, nothing
+from renewal.delivery import Consumer, Delivery
+from renewal.delivery.batches import nothing
 from renewal.eventlog.embedded import EmbeddedLog
 from renewal.rules.quiet import TaiwanCalendar
 from renewal.store.engine import Store
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from renewal.clock import Clock
-    from renewal.delivery import Consumer
     from renewal.eventlog.port import EventLog
     from renewal.gateways.bank.port import CoreBanking
     from renewal.gateways.ca.port import CertificationAuthority
@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     from renewal.keys import Keys
     from renewal.store.rows import Renewal
     from renewal.store.work import Work
+
+#: The consumers in the order in which they are started.
+CONSUMERS: tuple[type[Consumer], ...] = (
+    OneTimeCodes, Billing, Issuance, Records, Revocation, Reminders, Notices,
+)  # fmt: skip
 
 #: Every account of the embedded bank starts with this, in whole New Taiwan dollars.
 OPENING_BALANCE = 100_000

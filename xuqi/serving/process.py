@@ -23,11 +23,11 @@ from xuqi.places import Place, StationPlace, TakenError
 from xuqi.readers import card_files
 from xuqi.serving import web
 from xuqi.serving.loops import attending, consuming
+from xuqi.serving.record import record_of
 from xuqi.settings import other_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from xuqi.house import House
     from xuqi.serving.loops import Loop
@@ -38,13 +38,6 @@ LOOK_EVERY = 0.5  #: seconds
 STOPS_WITHIN = 8.0  #: seconds that a call in hand has for its end
 #: The local mailbox knows at once what became of a message.
 LOCAL_ASK_AFTER = timedelta(minutes=1)
-
-
-def record_of(home: Path) -> Path:
-    """
-    Where a serving process says how it is, for ``xuqi status``.
-    """
-    return home / "serve.json"
 
 
 @dataclass

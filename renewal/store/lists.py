@@ -1,0 +1,148 @@
+"""Lists and counts for whoever looks at the house from the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import sqlalchemy as sa
+
+from renewal.eventlog.port import Record
+from schema.tables.log import dead_letters, events, offsets, parked
+from schema.tables.people import certificates
+from schema.tables.renewals import OPEN, decisions, messages, renewals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from renewal.store.rows import Message, Renewal
+    from renewal.store.work import Work
+
+_record = ("topic", "key", "kind", "identity", "at", "body")
+_STATES = {"certificates": certificates, "renewals": renewals, "messages": messages}
+
+
+class Standing(NamedTuple):
+    """
+    How one consumer stands to the log.
+    """
+
+    position: int
+    behind: int  #: events of its topics after that, its own or not
+    parked: int
+    dead: int
+    next_due: datetime | None  #: of the parked ones
+
+
+def by_state(look: Work) -> Mapping[str, Mapping[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for name, table in _STATES.items():
+        query = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
+        rows = look.connection.execute(query.order_by(table.c.state)).tuples()
+        found[name] = dict(rows.all())
+    return found
+
+
+def standing(look: Work, consumer: str, topics: Sequence[str]) -> Standing:
+    position = (
+        look.connection.scalar(sa.select(offsets.c.position).where(offsets.c.consumer == consumer))
+        or 0
+    )
+    behind = sa.select(sa.func.count()).where(events.c.topic.in_(topics), events.c.seq > position)
+    waiting = sa.select(sa.func.count(), sa.func.min(parked.c.due)).where(
+        parked.c.consumer == consumer
+    )
+    dead = sa.select(sa.func.count()).where(
+        dead_letters.c.consumer == consumer, dead_letters.c.state == "open"
+    )
+    count, due = look.connection.execute(waiting).one()
+    return Standing(
+        position=position,
+        behind=look.connection.scalar(behind) or 0,
+        parked=count,
+        dead=look.connection.scalar(dead) or 0,
+        next_due=due,
+    )
+
+
+def next_reminder(look: Work) -> datetime | None:
+    """
+    When the next certificate must be looked at for a reminder.
+    """
+    query = sa.select(sa.func.min(certificates.c.remind_at)).where(
+        certificates.c.state == sa.literal_column("'active'"),
+        certificates.c.remind_at.is_not(None),
+    )
+    found: datetime | None = look.connection.scalar(query)
+    return found
+
+
+def events_since(look: Work, position: int, at_most: int) -> Sequence[Record]:
+    """
+    The events after that place, of every topic, in their order.
+    """
+    query = sa.select(events.c.seq.label("position"), *(events.c[name] for name in _record))
+    query = query.where(events.c.seq > position).order_by(events.c.seq)
+    found = look.connection.execute(query.limit(at_most))
+    return [Record(**row) for row in found.mappings()]
+
+
+def branch_calls(look: Work, *, after: int, at_most: int) -> Sequence[Mapping[str, Any]]:
+    """
+    Whom no message has reached, while the certificate is still in force and not being renewed.
+
+    One row for each certificate: the last decision that its branch must call.
+    """
+    last = (
+        sa.select(sa.func.max(decisions.c.id).label("id"))
+        .where(decisions.c.what == "branch call", decisions.c.certificate > after)
+        .group_by(decisions.c.certificate)
+        .subquery()
+    )
+    busy = sa.select(renewals.c.certificate).where(renewals.c.state.in_(OPEN))
+    query = (
+        sa.select(
+            certificates.c.id.label("certificate"),
+            certificates.c.customer,
+            certificates.c.product,
+            certificates.c.serial,
+            certificates.c.not_after,
+            decisions.c.at,
+            decisions.c.why,
+            decisions.c.threshold,
+        )
+        .join(last, last.c.id == decisions.c.id)
+        .join(certificates, certificates.c.id == decisions.c.certificate)
+        .where(certificates.c.state == "active", certificates.c.id.not_in(busy))
+        .order_by(certificates.c.id)
+        .limit(at_most)
+    )
+    return [dict(row) for row in look.connection.execute(query).mappings()]
+
+
+def newest_messages(
+    look: Work, *, customer: int | None, state: str | None, at_most: int
+) -> Sequence[Message]:
+    """
+    The last messages, oldest first.
+    """
+    query = sa.select(messages).order_by(messages.c.owed_at.desc(), messages.c.id.desc())
+    if customer is not None:
+        query = query.where(messages.c.customer == customer)
+    if state is not None:
+        query = query.where(messages.c.state == state)
+    return look.messages.read(query.limit(at_most))[::-1]
+
+
+def messages_by_id(look: Work, ids: Sequence[str]) -> Mapping[str, Message]:
+    look.messages.load(ids)
+    found = {one: look.messages.find(one) for one in ids}
+    return {one: row for one, row in found.items() if row is not None}
+
+
+def renewals_making(look: Work, certificate: int) -> Sequence[Renewal]:
+    """
+    The renewals that have made this certificate: one, or none.
+    """
+    query = sa.select(renewals).where(renewals.c.new_certificate == certificate)
+    return look.renewals.read(query)
