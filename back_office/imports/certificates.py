@@ -6,8 +6,6 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cryptography.utils import CryptographyDeprecationWarning
-
 from back_office.imports.admission import Admission
 from back_office.imports.batches import batches, in_one
 from back_office.imports.certificate_facts import Facts, NoCertificateError, read_facts
@@ -57,9 +55,9 @@ def import_certificates(
         policies.of(product)
     tally = Tally(found, progress)
     with Scratch() as scratch, warnings.catch_warnings():
-        # Serials that are zero or negative (RFC 5280, 4.1.2.2, non-conforming CAs) are taken.
-        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-        warnings.filterwarnings("ignore", "PKCS#7 certificates could not be parsed as DER")
+        # What is beyond RFC 5280 is taken nevertheless: serials below one, names too long; and
+        # PKCS#7 in BER. The library warns of each.
+        warnings.simplefilter("ignore", UserWarning)
         for batch in batches(entries_of(path, policies)):
             good = list(_readable(batch, tally))
             if good:
