@@ -25,11 +25,11 @@ from renewal.gateways.sms.port import Report, Sms
 from xuqi.house import Outside
 
 if TYPE_CHECKING:
-    from renewal.gateways.ca.port import Can, Issued, Reason, Request, Status
     from pathlib import Path
 
     from renewal.clock import Clock
     from renewal.gateways.bank.port import Booking
+    from renewal.gateways.ca.port import Can, Issued, Reason, Request, Status
     from renewal.keys import Keys
 
 SOON = timedelta(seconds=20)

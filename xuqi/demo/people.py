@@ -114,6 +114,7 @@ class Holding:
     renewal: str = ""
     planned: bool = False
     renewed: bool = False
+    locked: bool = False  #: one try of the PIN is left, and its owner knows better than to spend it
     tries: int = 0
 
 

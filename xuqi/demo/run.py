@@ -46,9 +46,7 @@ def main(seed: int, customers: int, days: int, home: Path) -> int:
     story.run(until, lambda moment: _progress(moment, days, began))
     _say("")
     figures = report.collect(house, story.people, seed=seed, days=days)
-    violations = judge(
-        home / "outside", policies=house.policies.by_product, ended=False
-    )
+    violations = judge(home / "outside", policies=house.policies.by_product, ended=False)
     figures = replace(
         figures,
         judged=[f"{one.invariant}: {one.what}" for one in violations],

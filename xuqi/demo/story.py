@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 OPEN_HOURS = range(7, 23)
 DECLINED_AFTER = 3  #: visits
+NO_REMINDERS = "reminders"  #: what whoever has opted out declines
 
 
 @dataclass
@@ -165,6 +166,8 @@ class Story:
 
     def _first_plans(self, person: Person) -> None:
         chance, start = person.chance, self.clock.now()
+        if person.has(Trait.OPTED_OUT):
+            self.note(person, person.holdings[0], "declined", NO_REMINDERS)
         for holding in person.holdings:
             self.at(start + chance.random() * 7 * DAY, partial(self._use_weekly, person, holding))
         first = person.holdings[0]
@@ -375,7 +378,7 @@ class Story:
         """
         Sign something, if there is a certificate in force; check it as its receiver would.
         """
-        der = self._in_force(holding)
+        der = None if holding.locked else self._in_force(holding)
         if der is None:
             return
         serial = f"{x509.load_der_x509_certificate(der).serial_number:x}"
@@ -575,6 +578,7 @@ class Branch:
         story.note(person, holding, "declined")
         holding.pins = []
         holding.tries += 1
+        holding.locked = True
         if holding.tries < DECLINED_AFTER:
             story.at(
                 _daytime(story.clock.now() + 2 * DAY, 0.4), lambda: self._unblocked(person, holding)
@@ -586,6 +590,7 @@ class Branch:
         session = open_token(reader, self.story.house.keys.tokens.value)
         session.unblock_pin(PUK, holding.pin)
         reader.pull()
+        holding.locked = False
         person.traits = person.traits - {Trait.FORGOT_PIN}
         self.story.start(person, holding)
 
