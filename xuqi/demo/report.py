@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from renewal.rules.taipei import TAIPEI
+from renewal.store import figures as queries
+from xuqi.check import counts
 from xuqi.demo.outside import Tail
 
 if TYPE_CHECKING:
@@ -49,13 +52,9 @@ def collect(house: House, people: Sequence[Person], *, seed: int, days: int) -> 
     """
     Count, from the store and from the ledgers of the world outside.
     """
-    from xuqi.check import counts  # noqa: PLC0415
-
     outside = house.settings.home / "outside"
     saw = Tail(outside / "customers.jsonl").new()
     with house.store.look() as look:
-        from renewal.store import figures as queries  # noqa: PLC0415
-
         products = queries.by_product(look)
         messages = queries.messages_by_kind(look)
         refusals = queries.refusals(look)
@@ -102,8 +101,6 @@ def _per_day(outside: Path) -> dict[str, dict[str, int]]:
 
 
 def _day(at: str) -> str:
-    from datetime import datetime  # noqa: PLC0415
-
     return f"{datetime.fromisoformat(at).astimezone(TAIPEI):%Y-%m-%d}"
 
 
@@ -189,12 +186,11 @@ def _chart(name: str, days: Mapping[str, int]) -> str:
     """
     if not days:
         return "<p>–</p>"
-    highest = max(days.values())
+    highest, room = max(days.values()), HEIGHT - 2 * BOTTOM
     step = (WIDTH - LEFT) / len(days)
     bars = "".join(
-        f'<rect x="{LEFT + i * step:.1f}" y="{HEIGHT - BOTTOM - (h := (HEIGHT - 2 * BOTTOM) * n / highest):.1f}"'
-        f' width="{max(1, step - 1):.1f}" height="{h:.1f}" fill="#0b5cad"><title>{day}: {n}</title></rect>'
-        for i, (day, n) in enumerate(days.items())
+        _bar(LEFT + place * step, max(1, step - 1), room * count / highest, f"{day}: {count}")
+        for place, (day, count) in enumerate(days.items())
     )
     first, last = next(iter(days)), list(days)[-1]
     return (
@@ -202,6 +198,13 @@ def _chart(name: str, days: Mapping[str, int]) -> str:
         f'<text x="0" y="{BOTTOM}" font-size="12">{highest}</text>{bars}'
         f'<text x="{LEFT}" y="{HEIGHT - 6}" font-size="12">{first}</text>'
         f'<text x="{WIDTH}" y="{HEIGHT - 6}" font-size="12" text-anchor="end">{last}</text></svg>'
+    )
+
+
+def _bar(x: float, width: float, height: float, title: str) -> str:
+    return (
+        f'<rect x="{x:.1f}" y="{HEIGHT - BOTTOM - height:.1f}" width="{width:.1f}" '
+        f'height="{height:.1f}" fill="#0b5cad"><title>{title}</title></rect>'
     )
 
 

@@ -16,7 +16,7 @@ from renewal.rules.taipei import TAIPEI
 from xuqi.demo import report
 from xuqi.demo.judge import judge
 from xuqi.demo.outside import CaView, Faults, Tail, open_ca, open_outside
-from xuqi.demo.people import Person, Trait, make_person
+from xuqi.demo.people import Trait, make_person
 from xuqi.demo.sample import open_bank
 from xuqi.demo.story import Story
 from xuqi.house import build
@@ -46,7 +46,12 @@ def main(seed: int, customers: int, days: int, home: Path) -> int:
     story.run(until, lambda moment: _progress(moment, days, began))
     _say("")
     figures = report.collect(house, story.people, seed=seed, days=days)
-    violations = judge(home / "outside", policies=house.policies.by_product, ended=False)
+    violations = judge(
+        home / "outside",
+        policies=house.policies.by_product,
+        ended=False,
+        unreachable=[one.number for one in story.people if one.has(Trait.OPTED_OUT)],
+    )
     figures = replace(
         figures,
         judged=[f"{one.invariant}: {one.what}" for one in violations],
@@ -109,7 +114,3 @@ def _progress(moment: datetime, days: int, began: float) -> None:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def people_with(people: list[Person], trait: Trait) -> int:
-    return sum(person.has(trait) for person in people)

@@ -324,7 +324,7 @@ class Story:
         self, person: Person, holding: Holding, key: BrowserKey, old: BrowserKey | None
     ) -> None:
         """
-        The page asks every few seconds whether the certificate is there; until then the old key stays.
+        The page asks now and then whether the certificate is there; until then the old key stays.
         """
         holding.key = old
         if person.has(Trait.FORGETS) and holding.tries < 1:
