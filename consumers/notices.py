@@ -19,7 +19,8 @@ from consumers.sending import (
     handed,
 )
 from renewal.gateways.sms.port import Lane
-from renewal.outcome import Done, IfInterrupted, Outcome
+from renewal.outcome import Done, IfInterrupted, Outcome, Retry
+from renewal.rules.quiet import Calendar, allowed_from
 from renewal.rules.suppression import Contact
 from renewal.rules.window import closes_at, opens_at
 from schema import events as e
@@ -28,6 +29,7 @@ from templates import facts as f
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from renewal.cycle import Policies
     from renewal.store.rows import Certificate, Customer, Renewal
@@ -39,6 +41,10 @@ REASONS = {
     "fee declined": f.Refusal.FEE_DECLINED,
     "declined by ca": f.Refusal.DECLINED_BY_CA,
 }
+
+
+#: After so long, what a customer should have heard is told no more.
+STALE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ class Notices:
     carriers: Carriers
     voice: Voice
     policies: Policies
+    calendar: Calendar
 
     def preload(self, events: Sequence[e.Event], work: Work) -> None:
         work.renewals.load(event.renewal for event in events if hasattr(event, "renewal"))
@@ -115,15 +122,29 @@ class Notices:
         if isinstance(event, e.NotCollectedDue) and not _still_waits(about.renewal):
             work.decide(about.certificate.id, "notice", "suppressed", "collected meanwhile")
             return Done()
+        if isinstance(event, e.RenewalWindowLeft) and self._is_stale(event, work.at):
+            work.decide(about.certificate.id, "notice", "suppressed", "its window closed long ago")
+            return Done()
         channel = self._channel(event, customer)
         if channel is None:
             work.decide(about.certificate.id, "notice", "not sent", "no address is usable")
             return Done()
+        if channel is Channel.SMS and isinstance(event, e.RenewalWindowLeft):
+            until = allowed_from(work.at, channel, self.calendar)
+            if until > work.at:
+                return Retry(until - work.at, "quiet hours", spends_a_try=False)
         facts = self._facts(event, about, customer, work)
         out = self._written(message, facts, customer, channel, work)
         renewal = about.renewal.id if about.renewal else None
         claim(work, out, kind=facts.message, customer=customer.id, renewal=renewal)
         return Order(about.certificate.id, replace(out, ask=again))
+
+    def _is_stale(self, event: e.RenewalWindowLeft, now: datetime) -> bool:
+        """
+        News of a window that closed before the house was even opened helps nobody.
+        """
+        window = self.policies.of(event.product).window
+        return now - closes_at(event.not_after, window) > STALE
 
     def _channel(self, event: e.Event, customer: Customer) -> Channel | None:
         """

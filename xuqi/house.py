@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
+import sqlalchemy
+
 from back_office.actions import BackOffice
 from centre.actions import Centre
 from consumers.billing import Billing
@@ -22,7 +24,7 @@ from renewal.delivery import Consumer, Delivery
 from renewal.delivery.batches import nothing
 from renewal.eventlog.embedded import EmbeddedLog
 from renewal.rules.quiet import TaiwanCalendar
-from renewal.store.engine import Store
+from renewal.store.engine import Store, StoreUnavailableError
 from renewal.store.vault import Vault
 from schema.policy import load_policies
 from templates.voice import Voice
@@ -90,7 +92,7 @@ class House:
         """
         Every consumer; codes first, for they are in a hurry.
         """
-        carriers = Carriers(self.outside.sms, self.outside.mail)
+        carriers, calendar = Carriers(self.outside.sms, self.outside.mail), TaiwanCalendar()
         return (
             OneTimeCodes(
                 carriers=carriers,
@@ -106,10 +108,12 @@ class House:
                 carriers=carriers,
                 voice=self.voice,
                 policies=self.policies,
-                calendar=TaiwanCalendar(),
+                calendar=calendar,
                 store=self.store,
             ),
-            Notices(carriers=carriers, voice=self.voice, policies=self.policies),
+            Notices(
+                carriers=carriers, voice=self.voice, policies=self.policies, calendar=calendar
+            ),
         )
 
     def delivery(
@@ -159,7 +163,10 @@ def open_store(settings: Settings, clock: Clock, keys: Keys) -> Store:
     from schema.migrate import upgrade  # noqa: PLC0415 - Alembic is slow to import
 
     settings.home.mkdir(parents=True, exist_ok=True)
-    upgrade(settings.store)
+    try:
+        upgrade(settings.store)
+    except sqlalchemy.exc.OperationalError as error:
+        raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
     return Store(settings.store, clock=clock, vault=Vault({1: keys.columns}))
 
 
