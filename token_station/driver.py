@@ -232,6 +232,12 @@ class TokenSession(Protocol):
         """
         ...
 
+    def find_key(self, place: str, algorithm: str, *, pin: str) -> bytes | None:
+        """
+        Find out which key (SPKI, DER) of that kind is in the place; ``None`` if there is none.
+        """
+        ...
+
     def remember_key(self, place: str, public_key: bytes) -> None:
         """
         Tell the session which key (SPKI, DER) an earlier session made in that place.

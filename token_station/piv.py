@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ from token_station.driver import (
 )
 from token_station.keys import (
     ALGORITHMS,
+    P256,
+    RSA_BITS,
     CardKey,
     check_certificate,
     key_from_card,
@@ -42,6 +45,7 @@ from token_station.pins import (
     tries_told,
 )
 from token_station.places import CHUID, SIGNING, certificate_object
+from token_station.recovery import Signed, p256_key, rsa_key
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -50,6 +54,9 @@ AID = bytes.fromhex("A000000308")
 PIN = 0x80  #: key reference of the application PIN
 NOT_FOUND = 0x6A82
 NOT_ALLOWED = 0x6982
+#: How cards say that there is no key of that kind to sign with (6A88 is the standard's word).
+NO_SUCH_KEY = frozenset({0x6A80, NOT_FOUND, 0x6A86, 0x6A88})
+RSA_BASE_BITS = 600  #: its third power is less than any modulus of 2048 bits
 
 
 def open_token(reader: Reader, management_key: bytes) -> PivSession:
@@ -247,6 +254,47 @@ class PivSession:
         key = self._keys.get(place) or self._told_key(place)
         return key.spki if key else None
 
+    def find_key(self, place: str, algorithm: str, *, pin: str) -> bytes | None:
+        """
+        Find out which key of that kind is in the place; ``None`` if there is none.
+
+        A standard card cannot be asked (SP 800-73-4 has no command for it): unless it tells
+        all the same, it signs, and the public key (SPKI, DER) follows from the signatures.
+
+        Raises:
+            NotRecoveredError: it does not; trying again may help.
+            PinWrongError, PinBlockedError, LastTryError, BadPinFormatError, CardRemovedError.
+        """
+        certificate_object(place)
+        number = ALGORITHMS[algorithm]
+        try:
+            key = self._told_key(place) or self._recovered(place, number, pin)
+        except UnsupportedError:  # the token tells of a key of yet another kind
+            return None
+        except CardError as error:
+            if error.status not in NO_SUCH_KEY:
+                raise
+            return None
+        if key.algorithm != number:
+            return None
+        self._keys[place] = key
+        return key.spki
+
+    def _recovered(self, place: str, number: int, pin: str) -> CardKey:
+        if number == ALGORITHMS[P256]:
+            first, second = (self._signed(place, secrets.token_bytes(32), pin) for _ in range(2))
+            return p256_key(first, second)
+        base = secrets.randbits(RSA_BASE_BITS) | 1 << (RSA_BASE_BITS - 1)
+        blocks = ((base**power).to_bytes(RSA_BITS // 8, "big") for power in (1, 2, 3))
+        powers = (self._raw(place, number, block, pin, released=False) for block in blocks)
+        key = rsa_key(*(int.from_bytes(power, "big") for power in powers))
+        self._sign(place, key, secrets.token_bytes(32), pin, released=False)  # verified there
+        return key
+
+    def _signed(self, place: str, data: bytes, pin: str) -> Signed:
+        digest = hashlib.sha256(data).digest()
+        return Signed(data, self._raw(place, ALGORITHMS[P256], digest, pin, released=False))
+
     def sign(self, place: str, data: bytes, *, pin: str, last_try_released: bool = False) -> bytes:
         """
         Sign with SHA-256: ECDSA as DER, RSA as PKCS#1 v1.5. The result is verified here.
@@ -259,18 +307,20 @@ class PivSession:
         return self._sign(place, self._key(place), data, pin, released=last_try_released)
 
     def _sign(self, place: str, key: CardKey, data: bytes, pin: str, *, released: bool) -> bytes:
-        template = tlv(0x7C, tlv(0x82, b"") + tlv(0x81, key.to_be_signed(data)))
-        command = Command(
-            ins=0x87, p1=key.algorithm, p2=int(place, 16), data=template, answers=True
-        )
+        block = key.to_be_signed(data)
+        signature = self._raw(place, key.algorithm, block, pin, released=released)
+        key.check(data, signature)
+        return signature
+
+    def _raw(self, place: str, number: int, block: bytes, pin: str, *, released: bool) -> bytes:
+        template = tlv(0x7C, tlv(0x82, b"") + tlv(0x81, block))
+        command = Command(ins=0x87, p1=number, p2=int(place, 16), data=template, answers=True)
         with self._channel.exclusive():
             self.verify_pin(pin, last_try_released=released)
             # SP 800-73-4 part 1, table 4b: 9C is "PIN always". The very next command, or strict
             # cards refuse.
             answer = self._channel.expect(command, "sign")
-        signature = inside(answer, 0x7C, 0x82)
-        key.check(data, signature)
-        return signature
+        return inside(answer, 0x7C, 0x82)
 
     # -- certificates ------------------------------------------------------
 
