@@ -65,12 +65,45 @@ class Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's signature
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         try:
-            return super().main(*args, **kwargs)
+            return super().invoke(ctx)
+        except click.exceptions.Exit:
+            raise
         except _ours() as error:
-            click.echo(f"xuqi: {error}", err=True)
-            raise SystemExit(exit_code(error)) from None
+            desk: Desk = ctx.obj
+            click.echo(f"xuqi: {_in_words(error, desk.lang)}", err=True)
+            raise click.exceptions.Exit(exit_code(error)) from None
+
+
+#: What the kinds of errors mean, for those who do not read their English text.
+KINDS: Mapping[str, str] = {
+    "StoreUnavailableError": "資料庫無法使用",
+    "LogUnavailableError": "事件紀錄無法使用",
+    "GatewayUnavailableError": "外部系統暫時無法使用",
+    "GatewayUnsureError": "外部系統的回覆不明",
+    "GatewayRefusedError": "外部系統拒絕",
+    "SettingsError": "設定不能用",
+    "PolicyError": "產品政策檔不能用",
+    "ImportFileError": "檔案不能匯入",
+    "TakenError": "已有其他程序在使用",
+    "AddressError": "網路位址不能用",
+    "NotNowError": "目前的狀態不能這樣做",
+    "BadRequestError": "憑證申請不能用",
+    "ConflictError": "別人剛剛改過，請再試一次",
+    "PinWrongError": "密碼錯誤",
+    "PinBlockedError": "密碼已鎖定",
+    "LastTryError": "只剩最後一次，未獲同意",
+    "BadPinFormatError": "密碼格式不對",
+    "TokenError": "載具沒有完成",
+}
+
+
+def _in_words(error: Exception, lang: Lang) -> str:
+    if lang is Lang.EN:
+        return str(error)
+    kinds = (KINDS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in KINDS)
+    return f"{next(kinds, '拒絕')}：{error}"
 
 
 def _ours() -> tuple[type[Exception], ...]:
@@ -91,10 +124,12 @@ def exit_code(error: Exception) -> int:
     from renewal.eventlog.port import LogUnavailableError  # noqa: PLC0415
     from renewal.store.engine import StoreUnavailableError  # noqa: PLC0415
     from schema.policy import PolicyError  # noqa: PLC0415
+    from xuqi.places import AddressError, TakenError  # noqa: PLC0415
     from xuqi.settings import SettingsError  # noqa: PLC0415
 
     away = (
         GatewayUnavailableError, GatewayUnsureError, LogUnavailableError, StoreUnavailableError,
+        TakenError, AddressError,
     )  # fmt: skip
     if isinstance(error, away):
         return UNAVAILABLE

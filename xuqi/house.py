@@ -26,6 +26,7 @@ from renewal.eventlog.embedded import EmbeddedLog
 from renewal.rules.quiet import TaiwanCalendar
 from renewal.store.engine import Store, StoreUnavailableError
 from renewal.store.vault import Vault
+from schema.migrate import MigrationError, upgrade
 from schema.policy import load_policies
 from templates.voice import Voice
 from xuqi.settings import Settings, SettingsError, other_secret, read_keys
@@ -160,12 +161,12 @@ def build(
 
 
 def open_store(settings: Settings, clock: Clock, keys: Keys) -> Store:
-    from schema.migrate import upgrade  # noqa: PLC0415 - Alembic is slow to import
-
     settings.home.mkdir(parents=True, exist_ok=True)
     try:
         upgrade(settings.store)
-    except sqlalchemy.exc.OperationalError as error:
+    except MigrationError as error:
+        raise SettingsError(f"XUQI_STORE_URL: {error}") from error
+    except sqlalchemy.exc.DBAPIError as error:
         raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
     return Store(settings.store, clock=clock, vault=Vault({1: keys.columns}))
 

@@ -24,6 +24,12 @@ class TakenError(XuqiError):
     """
 
 
+class AddressError(XuqiError):
+    """
+    The address that the settings name cannot be listened on.
+    """
+
+
 class Place:
     """
     A lock on a file, in which the holder's process id stands.

@@ -38,8 +38,8 @@ def by_state(look: Work) -> Mapping[str, Mapping[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for name, table in _STATES.items():
         query = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
-        rows = look.connection.execute(query.order_by(table.c.state)).tuples()
-        found[name] = dict(rows.all())
+        rows = look.connection.execute(query.order_by(table.c.state))
+        found[name] = {state: count for state, count in rows}
     return found
 
 

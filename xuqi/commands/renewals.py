@@ -12,9 +12,6 @@ from xuqi.language import moment
 if TYPE_CHECKING:
     from renewal.store.rows import Renewal
 
-#: Binary columns are of no use to a reader.
-_HIDDEN = ("csr", "proof", "challenge", "terms_sha256", "spki_sha256")
-
 
 @click.group("renewals", help="展期：申請、清單、明細。\n\nRenewals: start, list, show.")
 def command() -> None:
@@ -96,4 +93,7 @@ def show(desk: Desk, renewal: str, *, as_json: bool) -> None:
 def _as_dict(row: Renewal) -> dict[str, Any]:
     from msgspec.structs import asdict  # noqa: PLC0415 - help needs none
 
-    return {name: it for name, it in asdict(row).items() if name not in _HIDDEN}
+    # Keys, signatures and sealed values say nothing to a reader.
+    binary = ("csr", "proof", "challenge", "terms_sha256", "spki_sha256")
+    told = asdict(row).items()
+    return {name: it for name, it in told if name not in binary and not name.endswith("_sealed")}

@@ -35,7 +35,7 @@ def command(desk: Desk, certificate: str, *, as_json: bool) -> None:
         story = list(renewals.story_of(look, row.id))
         made = list(lists.renewals_making(look, row.id))
         following = list(renewals.of_certificate(look, row.id))
-        ends = _ends(look, story)
+        ends = _ends(desk, look, story)
         lines = [
             *_head(desk, row),
             *(_made(desk, one.id, one.certificate) for one in made),
@@ -95,16 +95,19 @@ def _led_to(desk: Desk, look: Work, renewal: str, new: int | None) -> str:
     return f"{renewal}: {state}, {desk.lang.pick('費用', 'fee')} {fee}{then}"
 
 
-def _ends(look: Work, story: Sequence[Any]) -> dict[int, str]:
+def _ends(desk: Desk, look: Work, story: Sequence[Any]) -> dict[int, str]:
     """
     What has become of each message by now, beside the decision that sent it.
     """
     from renewal.store import lists  # noqa: PLC0415 - help needs none
+    from xuqi import words  # noqa: PLC0415
 
     sent = [one for one in story if one["message"] and one["what"] == "sent"]
     known = lists.messages_by_id(look, [one["message"] for one in sent])
     return {
-        one["id"]: f" → {known[one['message']].state}" for one in sent if one["message"] in known
+        one["id"]: f" → {words.state(desk.lang, known[one['message']].state)}"
+        for one in sent
+        if one["message"] in known
     }
 
 

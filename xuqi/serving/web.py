@@ -12,6 +12,7 @@ from producers.messages import reported
 from renewal.errors import XuqiError
 from renewal.gateways.ca import http as ca_http
 from renewal.gateways.sms.callback import BadCallbackError, callback_url, read, verified
+from xuqi.places import AddressError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -112,7 +113,7 @@ class Server(ThreadingHTTPServer):
 def server(site_: Site, host: str, port: int) -> Server:
     """
     Raises:
-        XuqiError: the address cannot be used.
+        AddressError
     """
 
     class Handler(_Handler):
@@ -124,12 +125,6 @@ def server(site_: Site, host: str, port: int) -> Server:
         raise AddressError(
             f"cannot listen on {host}:{port} ({error.strerror}): set XUQI_HOST and XUQI_PORT"
         ) from error
-
-
-class AddressError(XuqiError):
-    """
-    The address that the settings name cannot be listened on.
-    """
 
 
 class _Handler(BaseHTTPRequestHandler):
