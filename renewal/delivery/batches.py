@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 AT_MOST = 500
 #: So many batches without an event of the consumer's own may be read again after a crash.
 UNNOTED_BATCHES = 20
+#: So many empty polls one after another are quiet enough for a transaction about the offset alone.
+QUIET = 2
 
 
 def nothing(_point: str) -> None:
@@ -62,6 +64,7 @@ class Delivery:
     #: All up to here is dealt with. The next transaction notes it; until then the inbox knows.
     _unnoted: Record | None = None
     _unnoted_batches: int = 0
+    _empty_polls: int = 0
 
     def run_once(self, wait: timedelta = timedelta(0)) -> int:
         """
@@ -97,7 +100,10 @@ class Delivery:
             self._deliver(self._for_us(records))
             self._unnoted = records[-1]
             self._unnoted_batches += 1
-        if self._unnoted and (not records or self._unnoted_batches > UNNOTED_BATCHES):
+        self._empty_polls = 0 if records else self._empty_polls + 1
+        if self._unnoted and (
+            self._empty_polls >= QUIET or self._unnoted_batches > UNNOTED_BATCHES
+        ):
             with self.settlement():
                 pass
         if records:

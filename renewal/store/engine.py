@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: PostgreSQL's serialization_failure and deadlock_detected: the same transaction may succeed next.
 ANOTHER_WAS_FIRST = ("40001", "40P01")
+#: How PostgreSQL reads: one moment's state, and nothing else.
+LOOKS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 class StoreUnavailableError(XuqiError):
@@ -41,8 +43,13 @@ class Store:
         self.clock = clock
         self.vault = vault
         self.engine = _engine(url)
+        sqlite = self.engine.dialect.name == "sqlite"
+        # Python's driver would begin late. One that reads first and writes later could fail
+        # half-way: who may write takes the lock at once.
+        self._says_begin = sqlite
+        self._looks: dict[str, Any] = {} if sqlite else LOOKS
         # SQLite has one writer. Waiting for our own lock wakes at once; waiting for its is polling.
-        self._writer = _OneWriter() if self.engine.dialect.name == "sqlite" else nullcontext()
+        self._writer = _OneWriter() if sqlite else nullcontext()
         self._changed = threading.Condition()
         self._changes = 0
 
@@ -55,7 +62,7 @@ class Store:
             ConflictError: another transaction was first; read again and decide again.
             StoreUnavailableError
         """
-        with self._writer, self._transaction(xuqi_writes=True) as work:
+        with self._writer, self._transaction("BEGIN IMMEDIATE") as work:
             yield work
             work.flush()
         self.wake()
@@ -68,20 +75,19 @@ class Store:
         Raises:
             StoreUnavailableError
         """
-        how: dict[str, Any] = {}
-        if self.engine.dialect.name == "postgresql":
-            how = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        with self._transaction(**how) as work:
+        with self._transaction("BEGIN", **self._looks) as work:
             yield work
 
     @contextmanager
-    def _transaction(self, **how: object) -> Iterator[Work]:
+    def _transaction(self, begin: str, **how: object) -> Iterator[Work]:
         try:
-            with (
-                self.engine.connect().execution_options(**how) as connection,
-                connection.begin(),
-            ):
-                yield Work(connection, self.vault, self.clock.now())
+            with self.engine.connect() as connection:
+                if how:
+                    connection.execution_options(**how)
+                with connection.begin():
+                    if self._says_begin:
+                        connection.exec_driver_sql(begin)
+                    yield Work(connection, self.vault, self.clock.now())
         except sa.exc.IntegrityError as error:
             raise ConflictError(_broken_rule(error)) from error
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
@@ -164,7 +170,6 @@ def _engine(url: str) -> sa.Engine:
         parsed, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": 30}
     )
     sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
@@ -178,9 +183,3 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 -
         "cache_size=-65536",
     ):
         connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    # A transaction that reads first and writes later could fail half-way: take the lock at once.
-    writes = connection.get_execution_options().get("xuqi_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

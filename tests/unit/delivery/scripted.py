@@ -201,11 +201,11 @@ def pass_time(store: Store, length: timedelta = LATER) -> None:
 
 
 def run(delivery: Delivery, rounds: int = 1) -> None:
-    """Run until nothing is left to do, so many times, each later than any wait."""
+    """Run until all is quiet, so many times, each later than any wait."""
     for number in range(rounds):
         if number:
             pass_time(delivery.store)
-        while delivery.run_once():
+        while delivery.run_once() or delivery.run_once():
             pass
 
 
