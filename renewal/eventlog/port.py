@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 from renewal.errors import XuqiError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from datetime import datetime, timedelta
+    from datetime import timedelta
 
     from schema.events import Event
 
@@ -20,8 +22,7 @@ class LogUnavailableError(XuqiError):
     """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, kw_only=True):
     """
     An event as it lies on the log: its body has not been looked at.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from renewal.eventlog.port import Record
+from renewal.store.many import Many
 from renewal.store.shelf import pages
 from schema.tables.log import dead_letters, inbox, parked
 
@@ -58,11 +59,12 @@ _states = sa.select(inbox.c.identity, inbox.c.state).where(
     inbox.c.consumer == sa.bindparam("consumer"),
     inbox.c.identity.in_(sa.bindparam("identities", expanding=True)),
 )
-_note = sa.insert(inbox)
-_note_again = (
+_note = Many(sa.insert(inbox), ("consumer", "identity", "state", "at"))
+_note_again = Many(
     sa.update(inbox)
     .where(inbox.c.consumer == sa.bindparam("who"), inbox.c.identity == sa.bindparam("which"))
-    .values(state=sa.bindparam("now"), at=sa.bindparam("then"))
+    .values(state=sa.bindparam("now"), at=sa.bindparam("then")),
+    ("who", "which", "now", "then"),
 )
 # Locked where the database has row locks: an event that is about to wait behind these must
 # be seen by whoever ends the last of them, or it would wait for ever.
@@ -182,11 +184,13 @@ class Inbox:
         for identity, state in self._notes.items():
             known = self._known.get(identity)
             if known is None:
-                new.append({"consumer": who, "identity": identity, "state": state.value, "at": at})
+                new.append((who, identity, state.value, at))
             elif known is not state:
-                old.append({"who": who, "which": identity, "now": state.value, "then": at})
-        self._execute(_note, new)
-        self._execute(_note_again, old)
+                old.append((who, identity, state.value, at))
+        if new:
+            _note.execute(self._work.connection, new)
+        if old:
+            _note_again.execute(self._work.connection, old)
 
     def _execute(self, statement: sa.Executable, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:

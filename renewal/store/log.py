@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from renewal.eventlog.port import Record
+from renewal.store.many import Many
 from schema.tables.log import events, offsets
 
 if TYPE_CHECKING:
@@ -25,10 +26,14 @@ _columns = (
     events.c.at,
     events.c.body,
 )
-#: One fact told twice is one event.
+#: What an event on the log is made of, in the order in which it is told.
+TOLD = ("topic", "key", "kind", "identity", "at", "body")
+# One fact told twice is one event.
 _tell = {
-    "sqlite": sqlite.insert(events).on_conflict_do_nothing(index_elements=["identity"]),
-    "postgresql": postgresql.insert(events).on_conflict_do_nothing(index_elements=["identity"]),
+    "sqlite": Many(sqlite.insert(events).on_conflict_do_nothing(index_elements=["identity"]), TOLD),
+    "postgresql": Many(
+        postgresql.insert(events).on_conflict_do_nothing(index_elements=["identity"]), TOLD
+    ),
 }
 # Sequence numbers are given before the commit, so that a reader of "seq > last" would skip one
 # that commits late. Under this lock, held to the end of the transaction, they commit in order.
@@ -63,14 +68,14 @@ def after(topics: int) -> sa.Select[Any]:
     return sa.select(merged).order_by(merged.c.position).limit(at_most)
 
 
-def tell(work: Work, rows: Sequence[dict[str, Any]]) -> None:
+def tell(work: Work, rows: Sequence[tuple[Any, ...]]) -> None:
     """
     Put events on the log, in this order.
     """
     dialect = work.connection.dialect.name
     if dialect == "postgresql":
         work.connection.execute(_in_order)
-    work.connection.execute(_tell[dialect], rows)
+    _tell[dialect].execute(work.connection, rows)
 
 
 def events_after(
@@ -80,7 +85,7 @@ def events_after(
     found = work.connection.execute(
         after(len(topics)), {**named, "after": position, "at_most": at_most}
     )
-    return [Record(**row) for row in found.mappings()]
+    return _records(found)
 
 
 def position_of(work: Work, consumer: str) -> int:
@@ -107,4 +112,13 @@ def newest(work: Work, at_most: int) -> Sequence[Record]:
     found = work.connection.execute(
         sa.select(*_columns).order_by(events.c.seq.desc()).limit(at_most)
     )
-    return [Record(**row) for row in found.mappings()][::-1]
+    return _records(found)[::-1]
+
+
+def _records(found: sa.Result[*tuple[Any, ...]]) -> list[Record]:
+    return [
+        Record(
+            position=position, topic=topic, key=key, kind=kind, identity=identity, at=at, body=body
+        )
+        for position, topic, key, kind, identity, at, body in found.all()
+    ]

@@ -10,10 +10,13 @@ import msgspec
 import sqlalchemy as sa
 
 from renewal.errors import XuqiError
+from renewal.store.many import Many
 from renewal.store.rows import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    Values = Callable[[Row], tuple[Any, ...]]
 
 R = TypeVar("R", bound=Row)
 Key = Any
@@ -73,7 +76,7 @@ class Shelf(Generic[R]):
         """
         found = self._connection.execute(query, named or {})
         names = tuple(found.keys())
-        return [self.remember(self._row(**dict(zip(names, row, strict=True)))) for row in found]
+        return [self.remember(self._row(**dict(zip(names, row)))) for row in found.all()]  # noqa: B905 - a row has its names
 
     def remember(self, row: R) -> R:
         key = self._key(row)
@@ -138,22 +141,18 @@ class Shelf(Generic[R]):
             ConflictError
         """
         if self._put:
-            put = [msgspec.structs.asdict(row) for row in self._put.values()]
-            self._put.clear()
-            self._connection.execute(_insert(self._table), put)
+            put, self._put = self._put, {}
+            statement, values = _insert(self._table)
+            statement.execute(self._connection, map(values, put.values()))
         if self._changed:
             changed, self._changed = self._changed, {}
             for fields, keys in _alike(changed).items():
                 self._write(fields, {key: changed[key].version for key in keys})
 
     def _write(self, fields: frozenset[str], versions: dict[Key, int]) -> None:
-        names = [*fields, *(column.name for column in self._table.primary_key)]
-        rows = []
-        for key, version in versions.items():
-            row = self._here[key]
-            rows.append({f"new_{name}": getattr(row, name) for name in names} | {"old": version})
-        written = self._connection.execute(_update(self._table, fields), rows)
-        if written.rowcount != len(rows):
+        statement, values = _update(self._table, fields)
+        rows = [(*values(self.get(key)), version) for key, version in versions.items()]
+        if statement.execute(self._connection, rows).rowcount != len(versions):
             raise ConflictError(f"{self._table.name}: a row has changed meanwhile")
 
 
@@ -182,15 +181,27 @@ def _by_keys(table: sa.Table) -> sa.Select[Any]:
 
 
 @cache
-def _insert(table: sa.Table) -> sa.Insert:
-    return sa.insert(table)
+def _insert(table: sa.Table) -> tuple[Many, Values]:
+    """
+    The statement, and what takes its values from a row.
+    """
+    names = [column.name for column in table.columns]
+    return Many(sa.insert(table), names), attrgetter(*names)
 
 
 @cache
-def _update(table: sa.Table, fields: frozenset[str]) -> sa.Update:
-    mine = (column == sa.bindparam(f"new_{column.name}") for column in table.primary_key)
-    return (
+def _update(table: sa.Table, fields: frozenset[str]) -> tuple[Many, Values]:
+    """
+    The same, for those fields by key and older version, which comes last.
+    """
+    keys = [column.name for column in table.primary_key]
+    new: dict[str, sa.BindParameter[Any]] = {
+        name: sa.bindparam(f"new_{name}") for name in (*sorted(fields), *keys)
+    }
+    statement = (
         sa.update(table)
-        .where(*mine, table.c.version == sa.bindparam("old"))
-        .values({name: sa.bindparam(f"new_{name}") for name in sorted(fields)})
+        .where(*(table.c[key] == new[key] for key in keys), table.c.version == sa.bindparam("old"))
+        .values({name: new[name] for name in sorted(fields)})
     )
+    named = (*(bind.key for bind in new.values()), "old")
+    return Many(statement, named), attrgetter(*new)

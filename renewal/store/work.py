@@ -38,7 +38,7 @@ class Work:
         self.connection = connection
         self.vault = vault
         self.at = at
-        self._events: list[dict[str, object]] = []
+        self._events: list[tuple[object, ...]] = []  # as log.TOLD
         self._decisions: list[dict[str, object]] = []
         self._highest: dict[str, int] = {}  # of the keys given out, by table
 
@@ -79,14 +79,7 @@ class Work:
         Say that something happened. It is said if and when this transaction is.
         """
         self._events.append(
-            {
-                "topic": event.place,
-                "key": event.key,
-                "kind": kind_of(event),
-                "identity": event.identity,
-                "at": self.at,
-                "body": encode(event),
-            }
+            (event.place, event.key, kind_of(event), event.identity, self.at, encode(event))
         )
 
     def decide(
