@@ -39,7 +39,7 @@ def by_state(look: Work) -> Mapping[str, Mapping[str, int]]:
     for name, table in _STATES.items():
         query = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
         rows = look.connection.execute(query.order_by(table.c.state))
-        found[name] = {state: count for state, count in rows}
+        found[name] = dict(rows.all())
     return found
 
 
