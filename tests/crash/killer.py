@@ -1,0 +1,91 @@
+"""Ends the process, with a signal that nobody can catch, at the n-th pass of one crash point."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from renewal.store.engine import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from renewal.store.work import Work
+
+
+@dataclass
+class Killer:
+    """
+    ``point`` is ``<who>: <where>``; without one it only counts who passes where, and how often.
+    """
+
+    point: str = ""
+    at_pass: int = 0
+    passes: Counter[str] = field(default_factory=Counter)
+    #: Whose transactions are watched now; consumers have their own points.
+    who: str = ""
+
+    def passing(self, who: str, where: str) -> None:
+        name = f"{who}: {where}"
+        self.passes[name] += 1
+        if name == self.point and self.passes[name] == self.at_pass:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def of(self, who: str) -> Callable[[str], None]:
+        return lambda where: self.passing(who, where)
+
+    @contextmanager
+    def watching(self, who: str) -> Iterator[None]:
+        self.who, before = who, self.who
+        try:
+            yield
+        finally:
+            self.who = before
+
+
+class WatchedStore(Store):
+    """
+    A store whose transactions have crash points, named after whoever is watched.
+    """
+
+    killer: Killer
+
+    @contextmanager
+    def work(self) -> Iterator[Work]:
+        who = self.killer.who
+        if not who:
+            with super().work() as work:
+                yield work
+            return
+        self.killer.passing(who, "before a transaction")
+        with super().work() as work:
+            yield work
+            self.killer.passing(who, "before commit")
+        self.killer.passing(who, "after commit")
+
+
+class Answering:
+    """
+    A gateway that does what it is asked; on the way back of its answer there is a crash point.
+    """
+
+    def __init__(self, gateway: object, killer: Killer, who: str, *acts: str) -> None:
+        self._gateway, self._killer, self._who, self._acts = gateway, killer, who, acts
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the gateway has
+        act = getattr(self._gateway, name)
+        if name not in self._acts:
+            return act
+
+        def and_answer(*given: object, **named: object) -> object:
+            self._killer.passing(self._who, f"before {name}")
+            answer = act(*given, **named)
+            self._killer.passing(self._who, f"{name} done, not answered")
+            return answer
+
+        return and_answer
