@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from renewal import cycle
 from renewal.errors import GatewayRefusedError, GatewayUnsureError
 from renewal.gateways.bank.port import Booking, CoreBanking, Found, Op
-from renewal.outcome import Done, IfInterrupted, Outcome, Reject
+from renewal.outcome import Done, IfInterrupted, Outcome, Reject, Retry
 from renewal.store import fee_books
 from renewal.store import renewals as queries
 from schema.events import (
@@ -38,12 +39,15 @@ if TYPE_CHECKING:
 REFUSED = "fee declined"
 #: States of a fee in which the books know of a hold, or are about to.
 HOLDS = ("quoted", "holding", "held")
+#: States of a certificate in which a renewal of it can still be paid for.
+RENEWABLE = ("active", "suspended")
 
 
 @dataclass(frozen=True)
 class Order:
     booking: Booking
     ask: bool
+    only_ask: bool = False  #: the renewal is over: see what has become of it, and book nothing
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Booked:
     """
 
     refused: str = ""
+    unknown: bool = False  #: the bank never saw it, and it was not sent again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +85,8 @@ class Billing:
         work.certificates.load(renewal.certificate for renewal in known)
         payments = [event.payment for event in events if hasattr(event, "payment")]
         work.payments.load(payments)
+        asked = [payment for payment in map(work.payments.find, payments) if payment]
+        work.certificates.load(payment.certificate for payment in asked)
         holds = [_hold(renewal) for renewal in known if renewal.fee_state in HOLDS]
         if holds or payments:
             fee_books.preload(work, holds=holds, payments=payments)
@@ -102,7 +109,10 @@ class Billing:
 
     def _secure(self, renewal: Renewal, work: Work, *, ask: bool) -> Order | Outcome:
         if renewal.state != "confirmed":
-            return Done()
+            return self._found_again(renewal, work) if ask else Done()
+        stopped = cycle.why_stopped(work.certificates.get(renewal.certificate))
+        if stopped is not None and renewal.fee_state != "holding":
+            return Done(emit=cycle.refuse(work, renewal, stopped, self.policies))
         how = self.policies.of(renewal.product).fee.how
         if how is FeeHow.HOLD:
             return self._hold(renewal, work, ask=ask)
@@ -119,23 +129,21 @@ class Billing:
         if renewal.fee_state != "holding":
             # The account is pinned: the hold will be ended where it was made.
             pinned = work.vault.seal(account, "renewals.fee_account")
-            renewal = work.renewals.change(
-                renewal, fee_state="holding", fee_account_sealed=pinned
-            )
+            renewal = work.renewals.change(renewal, fee_state="holding", fee_account_sealed=pinned)
             work.decide(
                 renewal.certificate, "fee", "holding", f"NT${renewal.fee_amount}",
                 renewal=renewal.id,
             )  # fmt: skip
-        return Order(
-            Booking(
-                id=_hold(renewal),
-                op=Op.HOLD,
-                account=account,
-                amount=renewal.fee_amount,
-                ref=renewal.id,
-            ),
-            ask,
-        )
+        return Order(_to_hold(renewal, account), ask)
+
+    def _found_again(self, renewal: Renewal, work: Work) -> Order | Outcome:
+        """
+        The renewal has ended while nobody knew whether its fee was held: find out, hold nothing.
+        """
+        account = self._account(renewal, work)
+        if renewal.fee_state != "holding" or account is None:
+            return Done()
+        return Order(_to_hold(renewal, account), ask=True, only_ask=True)
 
     def _earn(self, renewal: Renewal, work: Work, *, ask: bool) -> Order | Outcome:
         """
@@ -159,7 +167,7 @@ class Billing:
     def _give_back(self, renewal: Renewal, work: Work, *, ask: bool) -> Order | Outcome:
         if renewal.fee_state == "held":
             return self._ends_hold(renewal, Op.VOID, work, ask=ask)
-        return Done()
+        return self._found_again(renewal, work)
 
     def _ends_hold(self, renewal: Renewal, op: Op, work: Work, *, ask: bool) -> Order | Outcome:
         account = self._account(renewal, work)
@@ -186,8 +194,12 @@ class Billing:
             return Done()
         certificate = work.certificates.get(payment.certificate)
         account = self._account_of(payment.customer, certificate.product, work)
+        if refund and account is None:
+            return Reject("no account is on file to pay back to")
+        if not refund and not ask and certificate.state not in RENEWABLE:
+            return self._not_paid(payment, f"the certificate is {certificate.state}", work)
         if account is None:
-            return Reject("no account is on file")
+            return self._not_paid(payment, "no account is on file", work)
         if refund:
             fee_books.refund_owed(work, payment.id).must_hold()  # no renewal may use it any more
         debit = f"{payment.id}/debit"
@@ -202,6 +214,11 @@ class Billing:
             ),
             ask,
         )
+
+    def _not_paid(self, payment: Payment, why: str, work: Work) -> Outcome:
+        work.payments.change(payment, state="refused")
+        work.decide(payment.certificate, "fee", "payment declined", why)
+        return Done(emit=(PaymentRefused(payment=payment.id, why=REFUSED),))
 
     def _account(self, renewal: Renewal, work: Work) -> str | None:
         if renewal.fee_account_sealed is not None:
@@ -226,6 +243,8 @@ class Billing:
                 return Booked()
             if found is Found.REFUSED:
                 return Booked(refused="the bank has declined it")
+        if order.only_ask:
+            return Booked(unknown=True)
         try:
             self.bank.book(order.booking)
         except GatewayRefusedError as error:
@@ -247,6 +266,8 @@ class Billing:
         if booking.op in {Op.DEBIT, Op.REFUND}:
             return self._payment_booked(booking, answer, work)
         renewal = work.renewals.get(booking.ref)
+        if order.only_ask or (booking.op is Op.HOLD and renewal.state != "confirmed"):
+            return self._held_in_vain(renewal, booking, answer, work)
         if booking.op is Op.HOLD:
             return self._held(renewal, booking, answer, work)
         if answer.refused:
@@ -266,9 +287,31 @@ class Billing:
         if answer.refused:
             return self._declined(renewal, answer.refused, work)
         fee_books.fee_held(work, renewal.id, booking.amount, booking.id).must_hold()
-        work.renewals.change(renewal, state="fee held", fee_state="held", moved_at=work.at)
+        renewal = work.renewals.change(
+            renewal, state="fee held", fee_state="held", moved_at=work.at
+        )
         work.decide(renewal.certificate, "fee", "held", renewal=renewal.id)
+        stopped = cycle.why_stopped(work.certificates.get(renewal.certificate))
+        if stopped is not None:  # its refusal voids the hold
+            return Done(emit=cycle.refuse(work, renewal, stopped, self.policies))
         return Done(emit=(FeeSecured(renewal=renewal.id, how="hold"),))
+
+    def _held_in_vain(
+        self, renewal: Renewal, booking: Booking, answer: Booked, work: Work
+    ) -> Outcome:
+        """
+        A hold for a renewal that has ended is known to the books, and then given back.
+        """
+        if renewal.fee_state != "holding":
+            return Done()
+        if answer.refused or answer.unknown:
+            work.renewals.change(renewal, fee_state="declined")
+            work.decide(renewal.certificate, "fee", "not held", renewal=renewal.id)
+            return Done()
+        fee_books.fee_held(work, renewal.id, booking.amount, booking.id).must_hold()
+        work.renewals.change(renewal, fee_state="held")
+        work.decide(renewal.certificate, "fee", "held", "to be voided", renewal=renewal.id)
+        return Retry(timedelta(0), "the hold is to be voided", spends_a_try=False)
 
     def _declined(self, renewal: Renewal, why: str, work: Work) -> Outcome:
         work.decide(renewal.certificate, "fee", "declined", why, renewal=renewal.id)
@@ -285,13 +328,24 @@ class Billing:
             work.decide(payment.certificate, "fee", "refunded", f"NT${payment.amount}")
             return Done(emit=(FeeRefunded(payment=payment.id),))
         if answer.refused:
-            work.payments.change(payment, state="refused")
-            work.decide(payment.certificate, "fee", "payment declined", answer.refused)
-            return Done(emit=(PaymentRefused(payment=payment.id, why=REFUSED),))
+            return self._not_paid(payment, answer.refused, work)
         fee_books.fee_prepaid(work, payment.id, payment.amount).must_hold()
-        work.payments.change(payment, state="paid")
+        payment = work.payments.change(payment, state="paid")
         work.decide(payment.certificate, "fee", "paid", f"NT${payment.amount}")
-        return Done(emit=(FeePaid(payment=payment.id),))
+        back: tuple[Event, ...] = ()
+        if work.certificates.get(payment.certificate).state not in RENEWABLE:
+            back = cycle.refund(work, payment, "paid too late")  # its window closed meanwhile
+        return Done(emit=(FeePaid(payment=payment.id), *back))
+
+
+def _to_hold(renewal: Renewal, account: str) -> Booking:
+    return Booking(
+        id=_hold(renewal),
+        op=Op.HOLD,
+        account=account,
+        amount=renewal.fee_amount,
+        ref=renewal.id,
+    )
 
 
 def _hold(renewal: Renewal) -> str:

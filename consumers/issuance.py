@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from renewal import cycle
@@ -79,6 +80,9 @@ class Issuance:
     def prepare(self, event: FeeSecured, work: Work, *, again: bool) -> Order | Outcome:
         renewal = work.renewals.get(event.renewal)
         if renewal.state == "fee held":
+            stopped = cycle.why_stopped(work.certificates.get(renewal.certificate))
+            if stopped is not None:
+                return Done(emit=cycle.refuse(work, renewal, stopped, self.policies))
             renewal = self._intended(work, renewal)
         if renewal.state != "sent to CA":
             return Done()
@@ -137,8 +141,13 @@ class Issuance:
             work.decide(renewal.certificate, "CA", "refused", answer.why, renewal=renewal.id)
             return Done(emit=cycle.refuse(work, renewal, "declined by ca", self.policies))
         new = self._stored(answer, renewal, order.request, work)
-        work.renewals.change(renewal, state="issued", moved_at=work.at, new_certificate=new)
+        renewal = work.renewals.change(
+            renewal, state="issued", moved_at=work.at, new_certificate=new
+        )
         work.decide(renewal.certificate, "CA", "issued", renewal=renewal.id)
+        stopped = cycle.why_stopped(work.certificates.get(renewal.certificate))
+        if stopped is not None:  # it has a row, and the refusal takes it back at the CA
+            return Done(emit=cycle.refuse(work, renewal, stopped, self.policies))
         return Done(emit=(CertificateIssued(renewal=renewal.id, certificate=new),))
 
     def _stored(self, new: New, renewal: Renewal, request: Request, work: Work) -> int:
@@ -173,13 +182,23 @@ class Issuance:
 
 def _checked(der: bytes, request: Request) -> New | Wrong:
     """
-    Accept an answer only if key, subject and validity are as asked.
+    Accept an answer only if key, subject, validity and usages are as asked.
+
+    A wrong one is not taken back by the machine: it may be somebody else's good certificate.
     """
-    certificate = x509.load_der_x509_certificate(der)
-    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        key = certificate.public_key().public_bytes(*form)
+        usages = _usages(certificate)
+    except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm):
+        return Wrong("the CA has answered with what is no certificate")
     asked = x509.load_der_x509_csr(request.csr).public_key().public_bytes(*form)
-    if certificate.public_key().public_bytes(*form) != asked:
-        return Wrong("the CA has certified another key than the one asked for")
+    if key != asked:
+        serial = f"{certificate.serial_number:x}"
+        return Wrong(f"the CA has certified another key than the one asked for: serial {serial}")
+    if not usages:
+        return Wrong("the CA has certified another usage than a customer's signature")
     names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     if [name.value for name in names] != [request.common_name]:
         return Wrong("the CA has certified another subject than the one asked for")
@@ -193,3 +212,14 @@ def _checked(der: bytes, request: Request) -> New | Wrong:
         serial=f"{certificate.serial_number:x}",
         issuer_hash=hashlib.sha256(certificate.issuer.public_bytes()).digest(),
     )
+
+
+def _usages(certificate: x509.Certificate) -> bool:
+    """
+    Whether it is for a customer's signatures, and not for signing certificates.
+    """
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return False
+    return usage.digital_signature and not usage.key_cert_sign

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 REASONS = {
     "fee declined": f.Refusal.FEE_DECLINED,
     "declined by ca": f.Refusal.DECLINED_BY_CA,
+    "suspended": f.Refusal.SUSPENDED,
+    "revoked": f.Refusal.REVOKED,
 }
 
 

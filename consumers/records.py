@@ -5,19 +5,21 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from renewal import cycle
-from renewal.outcome import Done, Outcome, Reject
+from renewal.outcome import Done, Outcome, Reject, Retry
 from renewal.rules.proof import ProofError, verify_renewal_proof
 from renewal.sealing import branch_key, sealed_for
 from renewal.store import renewals as queries
 from schema.events import (
+    CertificateChanged,
     CertificateIssued,
+    Change,
     Event,
     FeeSettled,
     OldCertificateSettled,
-    RefundRequested,
     RenewalAbandoned,
     RenewalDone,
     RenewalRefused,
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 
 SETTLED_FEES = ("none", "captured", "consumed", "voided")
 SETTLED_OLD = ("revoked", "kept")
+#: While the bank or the CA is asked, a renewal is not ended: what they did would be forgotten.
+BEING_FOUND_OUT = ("confirmed", "fee held", "sent to CA")
+LOOK_AGAIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +67,7 @@ class Records:
         RenewalRefused,
         RenewalAbandoned,
         RenewalWindowLeft,
+        CertificateChanged,
         TokenRequestSigned,
         TokenWritten,
         TokenDeclined,
@@ -79,9 +85,19 @@ class Records:
 
     def prepare(self, event: Event, work: Work, *, again: bool) -> Outcome:
         del again
-        if isinstance(event, RenewalWindowLeft):
-            return self._window_left(event, work)
-        renewal = work.renewals.get(event.key)
+        match event:
+            case RenewalWindowLeft():
+                return self._paid_back(event.certificate, "not renewed in time", work)
+            case CertificateChanged(change=Change.REVOKE):
+                return self._paid_back(event.certificate, "the certificate was revoked", work)
+            case CertificateChanged():
+                return Done()
+            case TokenRequestSigned() | TokenWritten() | TokenDeclined():
+                return self._said(event, work.renewals.get(event.renewal), work)
+            case _:
+                return self._of_renewal(event, work.renewals.get(event.key), work)
+
+    def _of_renewal(self, event: Event, renewal: Renewal, work: Work) -> Outcome:
         match event:
             case CertificateIssued():
                 return self._issued(renewal, work)
@@ -89,26 +105,37 @@ class Records:
                 return self._closed(renewal, work)
             case RenewalRefused() | RenewalAbandoned():
                 return Done(emit=self._job_ended(renewal, event.why))
+            case _:
+                return Reject(f"{type(event).__name__} is not for records")
+
+    # --- what stations say ----------------------------------------------------------------------
+
+    def _said(
+        self,
+        event: TokenRequestSigned | TokenWritten | TokenDeclined,
+        renewal: Renewal,
+        work: Work,
+    ) -> Outcome:
+        if self.policies.of(renewal.product).storage is Storage.BROWSER:
+            return Reject("a station speaks of a certificate that is on no token")
+        match event:
             case TokenRequestSigned():
                 return self._signed(event, renewal, work)
             case TokenWritten():
                 return self._written(event, renewal, work)
             case TokenDeclined():
                 return self._declined(event, renewal, work)
-            case _:
-                return Reject(f"{type(event).__name__} is not for records")
-
-    # --- what stations say ----------------------------------------------------------------------
 
     def _signed(self, event: TokenRequestSigned, renewal: Renewal, work: Work) -> Outcome:
         """
         The token in force has asked for its successor: that is the customer's confirmation.
         """
         old = work.certificates.get(renewal.certificate)
-        if renewal.state not in {"requested", "confirmed"}:
+        if renewal.state != "requested":
             return Done()
         try:
             csr, proof, key = _checked(event, old, work)
+            cycle.check_unused(work, renewal, key)
         except (ProofError, cycle.BadRequestError) as error:
             work.decide(old.id, "token", "refused", str(error), renewal=renewal.id)
             return Done(emit=cycle.refuse(work, renewal, str(error), self.policies))
@@ -130,6 +157,8 @@ class Records:
         return Done(emit=emit)
 
     def _declined(self, event: TokenDeclined, renewal: Renewal, work: Work) -> Outcome:
+        if renewal.state in BEING_FOUND_OUT:
+            return Retry(LOOK_AGAIN, f"declined while {renewal.state}", spends_a_try=False)
         if renewal.state not in cycle.WAITS_FOR_CUSTOMER:
             return Done()
         work.decide(renewal.certificate, "token", "declined", event.why, renewal=renewal.id)
@@ -162,16 +191,12 @@ class Records:
         work.decide(renewal.certificate, "renewal", "done", renewal=renewal.id)
         return Done(emit=(RenewalDone(renewal=renewal.id), *self._job_ended(renewal, "done")))
 
-    def _window_left(self, event: RenewalWindowLeft, work: Work) -> Outcome:
+    def _paid_back(self, certificate: int, why: str, work: Work) -> Outcome:
         """
         What was paid for a renewal that can no longer be is paid back.
         """
-        payment = queries.payment_of(work, event.certificate, "paid")
-        if payment is None:
-            return Done()
-        work.payments.change(payment, state="to refund")
-        work.decide(event.certificate, "fee", "to refund", "not renewed in time")
-        return Done(emit=(RefundRequested(payment=payment.id, why="not renewed in time"),))
+        payment = queries.payment_of(work, certificate, "paid")
+        return Done() if payment is None else Done(emit=cycle.refund(work, payment, why))
 
 
 def _checked(event: TokenRequestSigned, old: Certificate, work: Work) -> tuple[bytes, bytes, bytes]:

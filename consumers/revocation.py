@@ -9,6 +9,8 @@ from renewal import cycle
 from renewal.errors import GatewayRefusedError
 from renewal.gateways.ca.port import CertificationAuthority, Reason
 from renewal.outcome import Done, IfInterrupted, Outcome, Reject
+from renewal.store import certificates as queries
+from renewal.store import renewals as renewal_queries
 from schema.events import (
     CertificateActivated,
     CertificateChanged,
@@ -45,6 +47,9 @@ class Order:
 class Answered:
     refused: str = ""
 
+
+#: Why a renewal under way ends, when its certificate is changed so.
+ENDS_RENEWAL = {Change.SUSPEND: "suspended", Change.REVOKE: "revoked"}
 
 #: What a certificate may become by a person's wish; a permanent revocation is never changed.
 ALLOWED = {
@@ -127,6 +132,8 @@ class Revocation:
 
     def _wished(self, event: ChangeRequested, work: Work) -> Order | Outcome:
         certificate = work.certificates.get(event.certificate)
+        if event.change is Change.SUSPEND and certificate.state == "superseded":
+            return Done(emit=self._successor(certificate, work))
         if certificate.state not in ALLOWED[event.change]:
             work.decide(
                 certificate.id, "CA", f"{event.change.value} refused", f"it is {certificate.state}"
@@ -161,7 +168,12 @@ class Revocation:
         if answer.refused:
             work.decide(certificate.id, "CA", "refused", answer.refused, renewal=order.renewal)
             return Reject(f"the CA refused to {order.change.value}: {answer.refused}")
-        self._changed(certificate, order, work)
+        follows: tuple[Event, ...] = ()
+        if order.change is Change.SUSPEND and certificate.state == "superseded":
+            follows = self._successor(certificate, work)  # renewed while the CA was asked
+        else:
+            self._changed(certificate, order, work)
+            follows = self._renewal_ended(certificate, order, work)
         if order.renewal is not None and order.emit is not None:
             renewal = work.renewals.get(order.renewal)
             work.renewals.change(renewal, old_state="revoked")
@@ -173,7 +185,37 @@ class Revocation:
             order.reason.value if order.change is Change.REVOKE else "",
             renewal=order.renewal,
         )
-        return Done(emit=() if order.emit is None else (order.emit,))
+        return Done(emit=follows if order.emit is None else (order.emit, *follows))
+
+    def _successor(self, certificate: Certificate, work: Work) -> tuple[Event, ...]:
+        """
+        A suspension survives renewal: asked for the old one, it holds for the one in force.
+        """
+        in_slot = queries.in_slot(work, certificate.slot)
+        new = next((one for one in in_slot if one.state == "active"), None)
+        if new is None:
+            work.decide(certificate.id, "CA", "suspend refused", f"it is {certificate.state}")
+            return ()
+        new = work.certificates.change(new, changes=new.changes + 1)
+        work.decide(certificate.id, "CA", "suspend passed on", "to the one in force")
+        work.decide(new.id, "CA", "suspend asked", "of the one before it")
+        return (ChangeRequested(certificate=new.id, change=Change.SUSPEND, number=new.changes),)
+
+    def _renewal_ended(
+        self, certificate: Certificate, order: Order, work: Work
+    ) -> tuple[Event, ...]:
+        """
+        I2: what was suspended or revoked is not renewed.
+
+        While the bank or the CA is being asked, the renewal's next step sees it.
+        """
+        why = ENDS_RENEWAL.get(order.change) if isinstance(order.emit, CertificateChanged) else None
+        renewal = renewal_queries.open_in_slot(work, certificate.slot)
+        if why is None or renewal is None or renewal.state not in cycle.WAITS_FOR_CUSTOMER:
+            return ()
+        if certificate.id not in {renewal.certificate, renewal.new_certificate}:
+            return ()
+        return cycle.refuse(work, renewal, why, self.policies)
 
     def _changed(self, certificate: Certificate, order: Order, work: Work) -> None:
         ended = order.change is not Change.RESUME

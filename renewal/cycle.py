@@ -22,6 +22,7 @@ from renewal.store.rows import Certificate, Payment, Renewal
 from schema.events import (
     CertificateActivated,
     Event,
+    RefundRequested,
     RenewalAbandoned,
     RenewalConfirmed,
     RenewalRefused,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 #: States in which the customer's own doing is waited for; only these are ever given up.
 WAITS_FOR_CUSTOMER = ("requested", "issued", "delivered")
+#: A certificate on hold cannot be renewed, and a permanent revocation cannot be changed.
+STOPPED = ("suspended", "revoked")
 
 CHALLENGE_BYTES = 32
 LEAST_RSA_BITS = 2048  # NIST SP 800-131A rev. 2
@@ -86,6 +89,15 @@ def schedule_reminder(work: Work, certificate: Certificate, policies: Policies) 
     if moment == certificate.remind_at:
         return certificate
     return work.certificates.change(certificate, remind_at=moment)
+
+
+def why_stopped(old: Certificate) -> str | None:
+    """
+    Why the renewal of this certificate may not go on, or ``None``.
+
+    Ask at each step: between two of them a person may have had it suspended or revoked.
+    """
+    return old.state if old.state in STOPPED else None
 
 
 # --- asked for ----------------------------------------------------------------------------------
@@ -213,6 +225,9 @@ def check_request(csr_der: bytes) -> bytes:
         key = csr.public_key()
         if not csr.is_signature_valid:
             raise BadRequestError("the request is not signed with its own key")
+        # It is kept and travels as it is. The name comes from the bank's record in any case.
+        if len(csr.subject) or len(csr.attributes):
+            raise BadRequestError("the request must have no subject and no attributes")
     except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
         raise BadRequestError("this is no PKCS#10 request (DER)") from error
     strong_rsa = isinstance(key, rsa.RSAPublicKey) and key.key_size >= LEAST_RSA_BITS
@@ -220,6 +235,18 @@ def check_request(csr_der: bytes) -> bytes:
     if not (strong_rsa or strong_ec):
         raise BadRequestError("the key must be P-256 or RSA of 2048 bits or more")
     return spki_sha256(csr)
+
+
+def check_unused(work: Work, renewal: Renewal, key: bytes) -> None:
+    """
+    A public key is used once: by no renewal of anybody, no certificate of this customer.
+
+    Raises:
+        BadRequestError
+    """
+    mine = certificate_queries.of_customers(work, [renewal.customer])
+    if queries.key_is_used(work, key) or any(one.spki_sha256 == key for one in mine):
+        raise BadRequestError("this key was used before: make a new one")
 
 
 def spki_sha256(of: x509.Certificate | x509.CertificateSigningRequest) -> bytes:
@@ -269,6 +296,8 @@ def activate(
     Put the new certificate in force, if its key has signed the renewal's challenge.
 
     One transaction: the old one is superseded and the new one active, or nothing has changed.
+    If the old one was suspended or revoked meanwhile, or the new one revoked, the renewal is
+    refused instead (I2).
 
     Raises:
         NotNowError, ProofError
@@ -278,10 +307,13 @@ def activate(
     _expect(renewal, "issued", "delivered")
     new = work.certificates.get(renewal.new_certificate)
     old = work.certificates.get(renewal.certificate)
+    stopped = why_stopped(old) or why_stopped(new)
+    if stopped is not None:
+        return refuse(work, renewal, stopped, policies)
     verify_possession(
         work.vault.open(new.der_sealed, "certificates.der"), renewal.challenge, signature
     )
-    if old.state in {"active", "suspended"}:
+    if old.state == "active":
         work.certificates.change(old, state="superseded", remind_at=None)
         work.flush()  # the slot is given up before it is taken
     new = work.certificates.change(new, state="active")
@@ -316,14 +348,34 @@ def _end(
     if renewal.state in {"activated", "done"}:
         raise NotNowError(f"{renewal.id} is {renewal.state}: the new certificate is in force")
     work.renewals.change(renewal, state=state, why=why[:200], moved_at=work.at)
-    payment = queries.payment_of(work, renewal.certificate, "reserved")
-    if payment is not None:
-        work.payments.change(payment, state="paid", renewal=None)
     work.decide(renewal.certificate, "renewal", state, why, renewal=renewal.id)
-    schedule_reminder(work, work.certificates.get(renewal.certificate), policies)
-    if state == "refused":
-        return (RenewalRefused(renewal=renewal.id, why=why[:200]),)
-    return (RenewalAbandoned(renewal=renewal.id, why=why[:200]),)
+    old = work.certificates.get(renewal.certificate)
+    if old.state not in STOPPED:
+        schedule_reminder(work, old, policies)
+    ended = RenewalRefused if state == "refused" else RenewalAbandoned
+    return (ended(renewal=renewal.id, why=why[:200]), *_unreserved(work, renewal))
+
+
+def _unreserved(work: Work, renewal: Renewal) -> tuple[Event, ...]:
+    """
+    The entitlement is free for the next renewal, or is paid back if there can be none.
+    """
+    payment = queries.payment_of(work, renewal.certificate, "reserved")
+    if payment is None or payment.renewal != renewal.id:
+        return ()
+    payment = work.payments.change(payment, state="paid", renewal=None)
+    if work.certificates.get(renewal.certificate).state != "revoked":
+        return ()
+    return refund(work, payment, "the certificate was revoked")
+
+
+def refund(work: Work, payment: Payment, why: str) -> tuple[Event, ...]:
+    """
+    What was paid for a renewal that can no longer be is to be paid back.
+    """
+    work.payments.change(payment, state="to refund")
+    work.decide(payment.certificate, "fee", "to refund", why)
+    return (RefundRequested(payment=payment.id, why=why),)
 
 
 def _expect(renewal: Renewal, *states: str) -> None:
