@@ -61,10 +61,11 @@ def after(topics: int) -> sa.Select[Any]:
         .where(events.c.topic == sa.bindparam(f"topic_{number}"), events.c.seq > position)
         .order_by(events.c.seq)
         .limit(at_most)
-        .subquery()
         for number in range(topics)
     ]
-    merged = sa.union_all(*(sa.select(page) for page in pages)).subquery()
+    if topics == 1:
+        return pages[0]
+    merged = sa.union_all(*(sa.select(page.subquery()) for page in pages)).subquery()
     return sa.select(merged).order_by(merged.c.position).limit(at_most)
 
 

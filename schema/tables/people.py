@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from schema.tables.types import BigKey, UtcDateTime, metadata
@@ -81,36 +83,28 @@ sa.Index(
 _covered = ("customer", "version")
 
 
-def _scan_index(name: str, *columns: sa.Column[object], where: sa.ColumnElement[bool]) -> None:
+def _scan_index(name: str, *columns: sa.Column[Any], unless: sa.Column[Any] | None = None) -> None:
     """
-    A partial covering index: INCLUDE on PostgreSQL, further key columns on SQLite.
+    A partial covering index of what is active, and where ``unless`` is not set yet.
+
+    PostgreSQL covers by INCLUDE. SQLite does so by further key columns, and by those of the
+    condition too, which it looks at again.
     """
-    sa.Index(
-        f"{name}_sqlite", *columns, *(certificates.c[c] for c in _covered), sqlite_where=where
-    ).ddl_if(dialect="sqlite")
+    first = columns[0] if unless is None else unless
+    set_yet = first.is_not(None) if unless is None else first.is_(None)
+    where = sa.and_(certificates.c.state == "active", set_yet)
+    covered = [certificates.c[name] for name in _covered]
+    looked_at = [certificates.c.state, *(() if unless is None else (unless,))]
+    sa.Index(f"{name}_sqlite", *columns, *covered, *looked_at, sqlite_where=where).ddl_if(
+        dialect="sqlite"
+    )
     sa.Index(
         f"{name}_postgresql", *columns, postgresql_where=where, postgresql_include=list(_covered)
     ).ddl_if(dialect="postgresql")
 
 
 _c = certificates.c
-_scan_index(
-    "ix_certificates_to_announce",
-    _c.product,
-    _c.not_after,
-    _c.id,
-    where=sa.and_(_c.state == "active", _c.announced_at.is_(None)),
-)
-_scan_index(
-    "ix_certificates_to_leave",
-    _c.product,
-    _c.not_after,
-    _c.id,
-    where=sa.and_(_c.state == "active", _c.left_at.is_(None)),
-)
-_scan_index(
-    "ix_certificates_to_remind",
-    _c.remind_at,
-    _c.id,
-    where=sa.and_(_c.state == "active", _c.remind_at.is_not(None)),
-)
+_of_product = (_c.product, _c.not_after, _c.id)
+_scan_index("ix_certificates_to_announce", *_of_product, unless=_c.announced_at)
+_scan_index("ix_certificates_to_leave", *_of_product, unless=_c.left_at)
+_scan_index("ix_certificates_to_remind", _c.remind_at, _c.id)

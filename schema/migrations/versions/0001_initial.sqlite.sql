@@ -265,11 +265,11 @@ CREATE INDEX ix_certificates_customer ON certificates (customer)
 
 CREATE INDEX ix_certificates_serial ON certificates (serial)
 
-CREATE INDEX ix_certificates_to_announce_sqlite ON certificates (product, not_after, id, customer, version) WHERE state = 'active' AND announced_at IS NULL
+CREATE INDEX ix_certificates_to_announce_sqlite ON certificates (product, not_after, id, customer, version, state, announced_at) WHERE state = 'active' AND announced_at IS NULL
 
-CREATE INDEX ix_certificates_to_leave_sqlite ON certificates (product, not_after, id, customer, version) WHERE state = 'active' AND left_at IS NULL
+CREATE INDEX ix_certificates_to_leave_sqlite ON certificates (product, not_after, id, customer, version, state, left_at) WHERE state = 'active' AND left_at IS NULL
 
-CREATE INDEX ix_certificates_to_remind_sqlite ON certificates (remind_at, id, customer, version) WHERE state = 'active' AND remind_at IS NOT NULL
+CREATE INDEX ix_certificates_to_remind_sqlite ON certificates (remind_at, id, customer, version, state) WHERE state = 'active' AND remind_at IS NOT NULL
 
 CREATE UNIQUE INDEX uq_certificates_slot_in_force ON certificates (slot) WHERE state IN ('active', 'suspended')
 
