@@ -123,3 +123,19 @@ def _records(found: sa.Result[*tuple[Any, ...]]) -> list[Record]:
         )
         for position, topic, key, kind, identity, at, body in found.all()
     ]
+
+
+_all_after = (
+    sa.select(*_columns)
+    .where(events.c.seq > sa.bindparam("after"))
+    .order_by(events.c.seq)
+    .limit(sa.bindparam("at_most"))
+)
+
+
+def all_after(work: Work, position: int, at_most: int) -> Sequence[Record]:
+    """
+    The next events of every topic, in the order in which they were told.
+    """
+    found = work.connection.execute(_all_after, {"after": position, "at_most": at_most})
+    return _records(found)
