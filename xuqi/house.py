@@ -205,7 +205,7 @@ def _sms(settings: Settings, clock: Clock) -> SmsGateway:
             Lane.CODES: url.netloc.rpartition("@")[2],
             Lane.REMINDERS: url.path.strip("/"),
         },
-        status_callback=f"{settings.public}/sms-status",
+        status_callback=settings.public,
         base_url=base,
     )
 

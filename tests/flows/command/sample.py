@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from renewal.clock import TAIPEI, VirtualClock
+from renewal.rules.taipei import day_of, end_of
 from renewal.store.rows import Certificate, Customer, Enrolment
 from token_station import manners
 from token_station.simulated_card import personalise
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from xuqi.house import House
 
 MONDAY = datetime(2026, 3, 2, 10, tzinfo=TAIPEI).astimezone(UTC)
-END = datetime(2026, 3, 20, 23, 59, 59, tzinfo=TAIPEI).astimezone(UTC)
+DAYS_LEFT = 18
+YEAR = timedelta(days=364)
 PIN, PUK = "123456", "12345678"
 TOKEN = "029dc2d0"  # noqa: S105 - a serial
 BROWSER, CORPORATE, CARD = 1, 2, 3  #: certificates, and their customers
@@ -53,6 +55,7 @@ class Bank:
     home: Path
     clock: VirtualClock
     house: House
+    end: datetime  #: of every certificate
     environment: dict[str, str] = field(default_factory=dict)
     _deliveries: list[Delivery] = field(default_factory=list)
 
@@ -61,7 +64,9 @@ class Bank:
         What somebody who types the command sees.
         """
         desk = Desk(home=self.home, clock=self.clock, environment=self.environment)
-        return CliRunner().invoke(xuqi, ["--lang", lang, *args], obj=desk, input=typed, catch_exceptions=False)
+        return CliRunner().invoke(
+            xuqi, ["--lang", lang, *args], obj=desk, input=typed, catch_exceptions=False
+        )
 
     def json(self, *args: str) -> Any:  # noqa: ANN401 - whatever the command prints
         result = self.run(*args, "--json")
@@ -118,23 +123,23 @@ class Bank:
             certify=certify,
         )
         with self.house.store.work() as work:
-            _put(work, number, kept[0], token=serial)
+            _put(work, number, kept[0], self.end, token=serial)
         return card
 
     def browser(self, number: int = BROWSER) -> None:
         key = ec.generate_private_key(ec.SECP256R1()).public_key()
         spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         with self.house.store.work() as work:
-            _put(work, number, self._seeded(spki, number), token=None)
+            _put(work, number, self._seeded(spki, number), self.end, token=None)
 
     def _seeded(self, spki: bytes, number: int) -> bytes:
         name = f"A12345678{number}-00-000001"
         ca: Any = self.house.outside.ca
-        der: bytes = ca.seed(spki, name, "signing", END - timedelta(days=364), END)
+        der: bytes = ca.seed(spki, name, "signing", self.end - YEAR, self.end)
         return der
 
 
-def _put(work: Work, number: int, der: bytes, *, token: str | None) -> None:
+def _put(work: Work, number: int, der: bytes, end: datetime, *, token: str | None) -> None:
     seal, certificate = work.vault.seal, x509.load_der_x509_certificate(der)
     product = PRODUCTS[number]
     work.customers.put(
@@ -178,15 +183,15 @@ def _put(work: Work, number: int, der: bytes, *, token: str | None) -> None:
             serial=f"{certificate.serial_number:x}",
             spki_sha256=b"",
             certificate_sha256=hashlib.sha256(der).digest(),
-            not_before=END - timedelta(days=364),
-            not_after=END,
+            not_before=end - YEAR,
+            not_after=end,
             state="active",
             renewal=None,
             der_sealed=seal(der, "certificates.der"),
             announced_at=None,
             left_at=None,
             told=None,
-            remind_at=MONDAY,
+            remind_at=work.at,
             changes=0,
             version=1,
         )
@@ -194,10 +199,14 @@ def _put(work: Work, number: int, der: bytes, *, token: str | None) -> None:
 
 
 @contextmanager
-def opened(home: Path, **settings: Any) -> Iterator[Bank]:  # noqa: ANN401 - fields of Settings
-    clock = VirtualClock(MONDAY)
+def opened(
+    home: Path,
+    at: datetime = MONDAY,
+    **settings: Any,  # noqa: ANN401 - fields of Settings
+) -> Iterator[Bank]:
+    clock = VirtualClock(at)
     house = build(Settings(home=home, **settings), clock=clock)
-    bank = Bank(home, clock, house)
+    bank = Bank(home, clock, house, end=end_of(day_of(at + timedelta(days=DAYS_LEFT))))
     try:
         yield bank
     finally:

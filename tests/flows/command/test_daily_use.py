@@ -274,7 +274,7 @@ def test_why_says_why_nothing_was_decided(bank: Bank) -> None:
 
 
 def test_why_tells_the_reason_of_a_refusal(bank: Bank) -> None:
-    bank.clock.advance_to(sample.END + timedelta(days=31))
+    bank.clock.advance_to(bank.end + timedelta(days=31))
     bank.run("renewals", "start", "1", "--who", "T01", "--why", "late")
 
     assert "the renewal was refused: window over" in bank.run("why", "1").stdout

@@ -1,0 +1,180 @@
+"""Shows the real process: ready, what the world may fetch, a clean end, a power cut."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.flows.command import sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.flows.command.sample import Bank
+
+DEADLINE = 30.0  #: seconds, of a loaded machine
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Iterator[Bank]:
+    """A bank of today: a real process has a real clock."""
+    with sample.opened(tmp_path / "bank", at=datetime.now(UTC)) as opened:
+        opened.browser()
+        yield opened
+
+
+def revocation_asked(bank: Bank) -> None:
+    result = bank.run("certificates", "revoke", "1", "--who", "T01", "--why", "lost")
+    assert result.exit_code == 0, result.output
+
+
+def started(home: Path, **settings: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        sample.command_line("serve"),
+        env=sample.surroundings(home, **{"XUQI_PORT": "0", **settings}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def address_of(process: subprocess.Popen[str]) -> str:
+    """Wait for the line that says that it is ready."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert "ready" in line, process.communicate()[1]
+    return line.split(", ")[1]
+
+
+@contextmanager
+def serving(home: Path, **settings: str) -> Iterator[str]:
+    process = started(home, **settings)
+    try:
+        yield address_of(process)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=DEADLINE)
+        assert (process.returncode, out.strip()) == (0, "xuqi: stopped"), err
+        assert "Traceback" not in err
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def fetched(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own address
+        return bytes(answer.read())
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + DEADLINE
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def openssl(*args: str) -> str:
+    run = subprocess.run(["openssl", *args], check=True, capture_output=True, text=True)
+    return run.stdout + run.stderr
+
+
+def pem(path: Path, kind: str, der: bytes) -> str:
+    raw = path.with_suffix(".der")
+    raw.write_bytes(der)
+    openssl(kind, "-inform", "DER", "-in", str(raw), "-out", str(path))
+    return str(path)
+
+
+def state_of(bank: Bank, certificate: int) -> str:
+    with bank.house.store.look() as look:
+        return look.certificates.get(certificate).state
+
+
+def test_it_serves_crl_and_ocsp_which_openssl_verifies_while_its_consumers_work(
+    bank: Bank, tmp_path: Path
+) -> None:
+    with bank.house.store.look() as look:
+        row = look.certificates.get(sample.BROWSER)
+        mine = look.vault.open(row.der_sealed, "certificates.der")
+    leaf = pem(tmp_path / "leaf.pem", "x509", mine)
+
+    with serving(bank.home) as url:
+        live = [fetched(f"{url}{path}") for path in ("/livez", "/readyz")]
+        root = pem(tmp_path / "root.pem", "x509", fetched(f"{url}/ca/root.crt"))
+        issuing = pem(tmp_path / "issuing.pem", "x509", fetched(f"{url}/ca/issuing.crt"))
+        before = pem(tmp_path / "before.pem", "crl", fetched(f"{url}/ca/issuing.crl"))
+        revocation_asked(bank)
+        eventually(lambda: state_of(bank, sample.BROWSER) == "revoked")
+        status = bank.json("status")
+        ocsp = openssl(
+            *("ocsp", "-issuer", issuing, "-cert", leaf, "-url", f"{url}/ocsp"),
+            *("-CAfile", root, "-no_nonce"),
+        )
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            fetched(f"{url}/nothing")
+
+    assert live == [b"200 OK\n", b"200 OK\n"]
+    assert "verify OK" in openssl("crl", "-in", before, "-CAfile", issuing, "-noout")
+    assert "leaf.pem: revoked" in ocsp
+    assert "Response verify OK" in ocsp
+    assert status["serve"]["running"] is True
+    assert status["leader"]["leads"] is True
+    assert {loop["name"] for loop in status["serve"]["loops"]} >= set(status["consumers"])
+
+
+def test_what_was_asked_before_a_power_cut_is_done_after_it(bank: Bank) -> None:
+    first = started(bank.home)
+    address_of(first)
+    first.kill()  # -9
+    first.communicate()
+    revocation_asked(bank)
+    after_the_cut = bank.json("status")["serve"]["running"]
+
+    with serving(bank.home):
+        eventually(lambda: state_of(bank, sample.BROWSER) == "revoked")
+
+    assert after_the_cut is False
+
+
+def test_two_of_them_do_not_serve_one_sqlite_home(bank: Bank) -> None:
+    with serving(bank.home):
+        second = started(bank.home)
+        out, err = second.communicate(timeout=DEADLINE)
+
+    assert (second.returncode, out) == (3, "")
+    assert "running on" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_an_address_that_is_taken_is_told_with_the_setting_to_change(bank: Bank) -> None:
+    with serving(bank.home) as url, sample.opened(bank.home.with_name("other")) as other:
+        port = url.rpartition(":")[2]
+        second = started(other.home, XUQI_PORT=port)
+        _, err = second.communicate(timeout=DEADLINE)
+
+    assert second.returncode == 3
+    assert "XUQI_PORT" in err
+
+
+def test_a_station_without_a_person_takes_its_jobs_and_lets_a_person_have_the_readers(
+    bank: Bank,
+) -> None:
+    bank.card(sample.CARD)
+    asked = ("--branch", "001", "--who", "T01", "--why", "asked")
+    assert bank.run("renewals", "start", "3", *asked).exit_code == 0
+    journal = bank.home / "station" / "001.jsonl"
+
+    with serving(bank.home) as _:
+        eventually(lambda: journal.exists() and b"token seen" in journal.read_bytes())
+        listed: Any = bank.rows("token", "list")
+
+    assert [row["serial"] for row in listed] == ["029dc2d3"]
+    assert b"PIN verified" not in journal.read_bytes()
