@@ -19,6 +19,7 @@ from renewal.rules.taipei import TAIPEI
 from renewal.sealing import branch_key
 from renewal.store.rows import Certificate, Customer, Enrolment, Renewal
 from scheduler import jobs
+from schema.tables.people import certificates
 from token_station import manners
 from token_station.journal import Journal
 from token_station.simulated_card import SimulatedCard, personalise
@@ -63,15 +64,16 @@ class Story:
     What happened, up to a quiet moment: everything is settled.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, store_url: str = "") -> None:
         self.home = home
-        self.house = build(Settings(home=home), clock=VirtualClock(NOW))
+        self.house = build(Settings(home=home, store_url=store_url), clock=VirtualClock(NOW))
         self._deliveries = [self.house.delivery(consumer) for consumer in self.house.consumers()]
+        self._readers = [delivery.reader for delivery in self._deliveries]
         self._cards: dict[int, SimulatedCard] = {}
 
     def tell(self) -> House:
         with self.house.store.work() as work:
-            for number in PRODUCTS:
+            for number in work.new_ids(certificates, len(PRODUCTS)):  # PostgreSQL counts them
                 self._take_in(work, number)
         jobs.scan(self.house.store, self.house.policies)
         jobs.remind(self.house.store, self.house.policies)
@@ -82,6 +84,8 @@ class Story:
         self._renew_at_the_branch(2, 3)
         _requested(self.house.centre.request(5))
         self._drain()
+        for reader in self._readers:
+            reader.close()
         return self.house
 
     def _drain(self) -> None:
@@ -188,12 +192,14 @@ class Story:
         assert found
         return found[0]
 
-    def _renew_at_the_branch(self, *certificates: int) -> None:
-        readers = [SimulatedReader(f"reader of {number}") for number in certificates]
+    def _renew_at_the_branch(self, *numbers: int) -> None:
+        readers = [SimulatedReader(f"reader of {number}") for number in numbers]
+        incoming = self.house.log.reader("station.001", ["stations.001"])
+        self._readers.append(incoming)
         station = Station(
             branch="001",
             log=self.house.log,
-            incoming=self.house.log.reader("station.001", ["stations.001"]),
+            incoming=incoming,
             journal=Journal(self.home / "station.jsonl"),
             readers=readers,
             person=Teller(),
@@ -201,11 +207,11 @@ class Story:
             management_key=self.house.keys.tokens,
             clock=self.house.clock,
         )
-        for number in certificates:
+        for number in numbers:
             _requested(self.house.centre.request(number, branch="001"))
         self._drain()
         station.take()
-        for reader, number in zip(readers, certificates, strict=True):
+        for reader, number in zip(readers, numbers, strict=True):
             reader.insert(self._cards[number])
         for _ in range(4):
             station.work()
