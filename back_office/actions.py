@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from renewal.rules.eligibility import Refusal
     from renewal.store.engine import Store
     from renewal.store.rows import Renewal
+    from renewal.store.work import Work
     from schema.events import Change
+
+LONGEST_NAME, LONGEST_REASON = 64, 300  #: characters, as the audit trail's columns hold
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class BackOffice:
         """
         with self.store.work() as work:
             row = work.certificates.get(certificate)
-            _must_say_why(why)
+            _must_say_why(who, why)
             audit.write(work, who=who, did=change.value, object_=f"certificate {row.id}", why=why)
             producer.change_requested(work, row, change)
 
@@ -45,15 +48,35 @@ class BackOffice:
         """
         with self.store.work() as work:
             row = work.certificates.get(certificate)
-            _must_say_why(why)
+            _must_say_why(who, why)
             audit.write(
                 work, who=who, did="start renewal", object_=f"certificate {row.id}", why=why
             )
             return cycle.request(work, row, self.policies, branch=branch)
 
+    def end(self, renewal: str, *, who: str, why: str) -> None:
+        """
+        End a renewal for good: what is held is given back, what was issued is taken back.
+
+        While the bank or the CA is being asked it cannot be ended, unless the machine has
+        given up asking: see its dead letters, and find out first what they have done.
+
+        Raises:
+            NotNowError
+        """
+        with self.store.work() as work:
+            row = work.renewals.get(renewal)
+            _must_say_why(who, why)
+            waits = row.state in cycle.WAITS_FOR_CUSTOMER
+            if not waits and not _given_up(work, row.id):
+                raise cycle.NotNowError(f"{row.id} is {row.state}, and is being worked on")
+            audit.write(work, who=who, did="end renewal", object_=f"renewal {row.id}", why=why)
+            for event in cycle.refuse(work, row, "ended by staff", self.policies):
+                work.emit(event)
+
     def edit_dead_letter(self, letter: int, body: bytes, *, who: str, why: str) -> None:
         with self.store.work() as work:
-            _must_say_why(why)
+            _must_say_why(who, why)
             audit.write(
                 work, who=who, did="edit and replay", object_=f"dead letter {letter}", why=why
             )
@@ -61,11 +84,28 @@ class BackOffice:
 
     def replay_dead_letter(self, letter: int, *, who: str, why: str) -> None:
         with self.store.work() as work:
-            _must_say_why(why)
+            _must_say_why(who, why)
             audit.write(work, who=who, did="replay", object_=f"dead letter {letter}", why=why)
             dead_letters.replay(work, letter)
 
 
-def _must_say_why(why: str) -> None:
-    if not why.strip():
-        raise XuqiError("say why: the audit trail keeps the reason")
+def _given_up(work: Work, renewal: str) -> bool:
+    """
+    Whether an event of the renewal lies among the dead letters of the bank's or the CA's consumer.
+    """
+    for consumer in ("billing", "issuance"):
+        after = 0
+        while letters := dead_letters.list_open(work, after=after, consumer=consumer):
+            if any(letter.key == renewal for letter in letters):
+                return True
+            after = letters[-1].id
+    return False
+
+
+def _must_say_why(who: str, why: str) -> None:
+    if not who.strip() or len(who) > LONGEST_NAME:
+        raise XuqiError(f"say who: a name of at most {LONGEST_NAME} characters")
+    if not why.strip() or len(why) > LONGEST_REASON:
+        raise XuqiError(
+            f"say why, in at most {LONGEST_REASON} characters: the audit trail keeps the reason"
+        )

@@ -8,18 +8,24 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from producers import certificates as producer
 from renewal import cycle
 from renewal.errors import XuqiError
 from renewal.rules import code as code_rules
 from renewal.rules import eligibility, fee, mask
+from renewal.rules.revocation import may_revoke_online
+from renewal.rules.taipei import day_of, start_of
 from renewal.rules.window import closes_at
 from renewal.store import messages as message_queries
 from renewal.store import renewals as queries
+from renewal.store import revocations
 from renewal.store.rows import Challenge, Payment, Renewal
-from schema.events import CodeRequested, PaymentRequested
-from schema.policy import FeeHow
+from schema.events import Change, CodeRequested, PaymentRequested
+from schema.policy import FeeHow, Purpose, Storage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from renewal.cycle import Policies
     from renewal.keys import Keys
     from renewal.rules.eligibility import Refusal
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
     from renewal.store.work import Work
 
 DAY = timedelta(days=1)
+UNKNOWN = "no code can be sent for this certificate"
+LIMIT_REACHED = "the limit of online revocations is reached: go to the branch"
 
 
 class CodeSaid(StrEnum):
@@ -108,31 +116,54 @@ class Centre:
         Confirm a renewal with a code, and hand in the request for the new key's certificate.
 
         Raises:
-            BadRequestError, NotNowError: nothing was spent.
+            BadRequestError, NotNowError: the code was not used up.
         """
         key = cycle.check_request(csr)
-        with self.store.look() as look:
-            row = look.renewals.get(renewal)
-            if row.state != "requested":
-                raise cycle.NotNowError(f"{renewal} is {row.state}, not requested")
-            if queries.key_is_used(look, key):
-                raise cycle.BadRequestError("this key was used before: make a new one")
-        answer = self.enter_code(
-            challenge, code, session=session, action="renew", certificate=row.certificate
+
+        def confirmed(work: Work) -> None:
+            row = self._to_confirm(work, renewal, key)
+            for event in cycle.confirm(work, row, csr=csr, key=key, terms=terms):
+                work.emit(event)
+
+        with self.store.look() as look:  # before a try is spent
+            certificate = self._to_confirm(look, renewal, key).certificate
+        return self._entered(
+            challenge,
+            code,
+            session=session,
+            action=Purpose.RENEW,
+            certificate=certificate,
+            then=confirmed,
         )
-        if answer.said is CodeSaid.RIGHT:
-            with self.store.work() as work:
-                row = work.renewals.get(renewal)
-                for event in cycle.confirm(work, row, csr=csr, key=key, terms=terms):
-                    work.emit(event)
-        return answer
+
+    def _to_confirm(self, work: Work, renewal: str, key: bytes) -> Renewal:
+        row = self._in_browser(work, renewal)
+        if row.state != "requested":
+            raise cycle.NotNowError(f"{renewal} is {row.state}, not requested")
+        stopped = cycle.why_stopped(work.certificates.get(row.certificate))
+        if stopped is not None:
+            raise cycle.NotNowError(f"the certificate of {renewal} is {stopped}")
+        cycle.check_unused(work, row, key)
+        return row
+
+    def _in_browser(self, work: Work, renewal: str) -> Renewal:
+        """
+        What is on a token is confirmed, written and proven at a station, and nowhere else.
+        """
+        row = work.renewals.get(renewal)
+        if self.policies.of(row.product).storage is not Storage.BROWSER:
+            raise cycle.NotNowError(f"{renewal} is of a token: a station writes it")
+        return row
 
     def collect(self, renewal: str) -> bytes | None:
         """
         Return the new certificate (DER), or ``None`` while it is not there.
+
+        Raises:
+            NotNowError: it is for a token.
         """
         with self.store.work() as work:
-            row = work.renewals.get(renewal)
+            row = self._in_browser(work, renewal)
             if row.state == "issued":
                 work.renewals.change(row, state="delivered")
                 work.decide(row.certificate, "renewal", "delivered", renewal=row.id)
@@ -148,12 +179,62 @@ class Centre:
         Put the new certificate in force: its key has signed the renewal's challenge.
 
         Raises:
-            ProofError, NotNowError: nothing has changed.
+            ProofError: nothing has changed.
+            NotNowError: nothing has changed, or the renewal has ended because its certificate
+                was suspended or revoked meanwhile.
         """
         with self.store.work() as work:
-            row = work.renewals.get(renewal)
+            row = self._in_browser(work, renewal)
             for event in cycle.activate(work, row, signature, self.policies):
                 work.emit(event)
+            row = work.renewals.get(renewal)
+        if row.state == "refused":
+            raise cycle.NotNowError(f"{renewal} is refused: {row.why}")
+
+    # --- revocation -----------------------------------------------------------------------------
+
+    def revoke(
+        self, certificate: int, *, challenge: str, code: str, session: str
+    ) -> Answer | NotSent:
+        """
+        Revoke for good, with a code, as often in a year as the product allows.
+
+        Ask for an explicit yes before. The CA is asked next; a renewal under way ends with it.
+
+        Raises:
+            NotNowError: another was first; the code was not used up.
+        """
+
+        def revoked(work: Work) -> None:
+            why = self._why_not_revoked(work, certificate)
+            if why is not None:
+                raise cycle.NotNowError(why)
+            producer.change_requested(work, work.certificates.get(certificate), Change.REVOKE)
+
+        with self.store.look() as look:  # before a try is spent
+            why = self._why_not_revoked(look, certificate)
+        if why is not None:
+            return NotSent(why=why)
+        return self._entered(
+            challenge,
+            code,
+            session=session,
+            action=Purpose.REVOKE,
+            certificate=certificate,
+            then=revoked,
+        )
+
+    def _why_not_revoked(self, work: Work, certificate: int) -> str | None:
+        row = work.certificates.find(certificate)
+        if row is None or row.customer is None:
+            return UNKNOWN
+        if row.state not in {"active", "suspended"}:
+            return f"the certificate is {row.state}"
+        new_year = start_of(day_of(work.at).replace(month=1, day=1))
+        count = revocations.online(work, row.customer, new_year)
+        if not may_revoke_online(self.policies.of(row.product), revoked_this_year=count):
+            return LIMIT_REACHED
+        return None
 
     # --- codes ----------------------------------------------------------------------------------
 
@@ -162,16 +243,22 @@ class Centre:
         Send a one-time code; it kills every earlier one of this customer.
 
         A resend does not forgive wrong entries: they are counted over 24 hours.
+
+        Raises:
+            ValueError: codes are for no such action.
         """
+        action = Purpose(action).value
         with self.store.work() as work:
             row = work.certificates.find(certificate)
             customer = work.customers.find(row.customer) if row and row.customer else None
             if row is None or customer is None:
-                return NotSent(why="no code can be sent for this certificate")
+                return NotSent(why=UNKNOWN)
             rules = self.policies.of(row.product).confirm.code
             if rules is None:
-                return NotSent(why="this product is not confirmed by a code")
+                return NotSent(why=UNKNOWN)
             why = self._why_no_code(customer, action, work)
+            if action == Purpose.REVOKE:
+                why = why or self._why_not_revoked(work, row.id)
             if why is not None:
                 work.decide(row.id, "code", "refused", why)
                 return NotSent(why=why)
@@ -235,45 +322,69 @@ class Centre:
         """
         Try a code once. The try is spent before the code is looked at.
         """
-        with self.store.work() as work:
-            spent = message_queries.spend_a_try(work, challenge)
-        with self.store.work() as work:
-            row = work.challenges.find(challenge)
-            if row is None:
-                return Answer(said=CodeSaid.WRONG)
-            if not spent:
-                locked = row.tries >= row.most_tries and row.used_at is None
-                return Answer(said=CodeSaid.LOCKED if locked else CodeSaid.EXPIRED)
-            left = row.most_tries - row.tries
-            if not self._is_right(
-                row, code, work, session=session, action=action, certificate=certificate
-            ):
-                work.decide(row.certificate, "code", "wrong", f"{left} tries left")
-                return Answer(said=CodeSaid.WRONG if left else CodeSaid.LOCKED, tries_left=left)
-            if not message_queries.use(work, challenge):
-                return Answer(said=CodeSaid.EXPIRED)
-            work.decide(row.certificate, "code", "used")
-            return Answer(said=CodeSaid.RIGHT, tries_left=left)
+        return self._entered(
+            challenge, code, session=session, action=action, certificate=certificate
+        )
 
-    def _is_right(
+    def _entered(
         self,
-        row: Challenge,
+        challenge: str,
         code: str,
-        work: Work,
         *,
         session: str,
         action: str,
         certificate: int,
+        then: Callable[[Work], None] | None = None,
+    ) -> Answer:
+        """
+        Try a code once, and do what it is for in the transaction that uses it up.
+        """
+        with self.store.work() as work:
+            row = work.challenges.find(challenge)
+            # Whoever guesses a challenge's id from another session cannot spend its tries.
+            if row is None or not code_rules.same(row.session_hash, _session(session)):
+                return Answer(said=CodeSaid.WRONG)
+            spent = message_queries.spend_a_try(work, challenge)
+        with self.store.work() as work:
+            row = work.challenges.get(challenge)
+            left = row.most_tries - row.tries
+            said = self._judged(row, work, spent=spent)
+            if said is None and not self._is_right(row, code, action, certificate, work):
+                work.decide(row.certificate, "code", "wrong", f"{left} tries left")
+                said = CodeSaid.WRONG if left else CodeSaid.LOCKED
+            if said is None and not message_queries.use(work, challenge):
+                said = CodeSaid.EXPIRED
+            if said is None:
+                work.decide(row.certificate, "code", "used")
+                if then is not None:
+                    then(work)
+            return Answer(said=said or CodeSaid.RIGHT, tries_left=left)
+
+    def _judged(self, row: Challenge, work: Work, *, spent: bool) -> CodeSaid | None:
+        """
+        What is said whatever was entered.
+        """
+        if not spent:
+            locked = row.tries >= row.most_tries and row.used_at is None
+            return CodeSaid.LOCKED if locked else CodeSaid.EXPIRED
+        # This try is counted with them. Failures are counted over all codes of the customer.
+        failures = message_queries.wrong_tries(work, row.customer, row.action, work.at - DAY) - 1
+        if not code_rules.is_locked(failures):
+            return None
+        work.decide(row.certificate, "code", "refused", "locked for 24 hours")
+        return CodeSaid.LOCKED
+
+    def _is_right(
+        self, row: Challenge, code: str, action: str, certificate: int, work: Work
     ) -> bool:
         """
-        Right only for the session, action, certificate and contact that it was made for.
+        Right only for the action, certificate and contact that it was made for.
         """
         customer = work.customers.get(row.customer)
         bound = (
             row.action == action
             and row.certificate == certificate
             and row.contact_version == customer.contact_version
-            and code_rules.same(row.session_hash, _session(session))
         )
         entered = code_rules.fingerprint(self.keys.pepper.value, row.id, code)
         return code_rules.same(entered, row.fingerprint) and bound

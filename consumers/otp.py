@@ -18,9 +18,9 @@ from consumers.sending import (
     handed,
     withdrawn,
 )
-from renewal.errors import GatewayError
+from renewal.errors import GatewayUnavailableError, GatewayUnsureError
 from renewal.gateways.sms.port import Lane
-from renewal.outcome import Done, IfInterrupted, Outcome
+from renewal.outcome import Done, IfInterrupted, Outcome, Retry
 from renewal.rules import code, mask
 from renewal.rules.suppression import Contact
 from schema.events import CodeRequested, Event, Topic
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from templates.voice import Voice
 
 
+#: A code lives a minute: its carrier is asked again soon.
+ASK_AGAIN = timedelta(seconds=5)
+
+
 @dataclass(frozen=True)
 class Order:
     challenge: str
@@ -45,12 +49,21 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Later:
+    """
+    The carrier cannot be asked now, or its answer was lost.
+    """
+
+    retry: Retry
+
+
+@dataclass(frozen=True)
 class Answer:
     """
     What the carrier said of each message, in their order.
     """
 
-    each: tuple[Handed | Failed, ...]
+    each: tuple[Handed | Failed | Later, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,26 +86,32 @@ class OneTimeCodes:
 
     def prepare(self, event: CodeRequested, work: Work, *, again: bool) -> Order | Outcome:
         challenge = work.challenges.get(event.challenge)
-        if challenge.expires_at <= work.at or challenge.superseded_at or challenge.used_at:
-            return self._dropped(event, challenge, work)
         customer = work.customers.get(challenge.customer)
+        if challenge.expires_at <= work.at or challenge.superseded_at or challenge.used_at:
+            return self._dropped(event, challenge, "too late", work)
+        if challenge.contact_version != customer.contact_version:  # it would not be accepted
+            return self._dropped(event, challenge, "contact changed", work)
         outs = self._written(event, challenge, customer, work)
         for out in outs:
             claim(work, out, kind="code", customer=customer.id)
         if not outs:
             work.decide(challenge.certificate, "code", "not sent", "no mobile on file")
             return Done()
-        asked = [replace(out, ask=again) for out in outs]
+        # One channel may have taken its message in an earlier attempt: it is not sent there again.
+        owed = [out for out in outs if work.messages.get(out.message).state == "claimed"]
+        if not owed:
+            return Done()
+        asked = [replace(out, ask=again) for out in owed]
         return Order(challenge.id, challenge.certificate, tuple(asked))
 
-    def _dropped(self, event: CodeRequested, challenge: Challenge, work: Work) -> Done:
+    def _dropped(self, event: CodeRequested, challenge: Challenge, why: str, work: Work) -> Done:
         """
         A late code is worse than none: it is dropped, not sent.
         """
         for channel in Channel:
             if work.messages.find(_message_id(event, channel)) is not None:
-                withdrawn(work, _message_id(event, channel), "too late")
-        work.decide(challenge.certificate, "code", "dropped", "too late")
+                withdrawn(work, _message_id(event, channel), why)
+        work.decide(challenge.certificate, "code", "dropped", why)
         return Done()
 
     def _written(
@@ -105,9 +124,7 @@ class OneTimeCodes:
         channels = [Channel.SMS]
         if Purpose(challenge.action) in rules.mail_too_for:
             channels.append(Channel.MAIL)
-        digits = code.digits(
-            self.key_generate.value, challenge.id, event.send_number, rules.digits
-        )
+        digits = code.digits(self.key_generate.value, challenge.id, event.send_number, rules.digits)
         left = challenge.expires_at - work.at
         outs = []
         for channel in channels:
@@ -140,30 +157,36 @@ class OneTimeCodes:
         return outs
 
     def carry_out(self, order: Order) -> Answer:
-        done: list[Handed | Failed] = []
-        trouble: GatewayError | None = None
-        for out in order.outs:
-            try:
-                done.append(hand_over(self.carriers, out))
-            except GatewayError as error:  # the other channel is tried all the same
-                trouble = error
-        if trouble is not None:
-            raise trouble
-        return Answer(tuple(done))
+        return Answer(tuple(self._handed_over(out) for out in order.outs))
+
+    def _handed_over(self, out: Outgoing) -> Handed | Failed | Later:
+        """
+        What happens on one channel does not keep the other one waiting.
+        """
+        try:
+            return hand_over(self.carriers, out)
+        except GatewayUnavailableError as error:
+            unsure = out.ask  # what was not known before is not known now
+            return Later(Retry(error.retry_after, str(error), error.spends_a_try, unsure))
+        except GatewayUnsureError as error:
+            return Later(Retry(ASK_AGAIN, f"unsure: {error}", unsure=True))
 
     def conclude(self, order: Order, answer: Answer, work: Work) -> Outcome:
         for out, each in zip(order.outs, answer.each, strict=True):
-            handed(work, out.message, each)
-            what, why = ("failed", each.code) if isinstance(each, Failed) else ("sent", "")
-            work.decide(
-                order.certificate,
-                "code",
-                what,
-                why,
-                channel=out.channel.value,
-                message=out.message,
-            )
-        return Done()
+            if not isinstance(each, Later):
+                self._ended(order, out, each, work)
+        later = [each.retry for each in answer.each if isinstance(each, Later)]
+        if not later:
+            return Done()
+        unsure = any(retry.unsure for retry in later)
+        return replace(min(later, key=lambda retry: retry.after), unsure=unsure)
+
+    def _ended(self, order: Order, out: Outgoing, each: Handed | Failed, work: Work) -> None:
+        handed(work, out.message, each)
+        what, why = ("failed", each.code) if isinstance(each, Failed) else ("sent", "")
+        work.decide(
+            order.certificate, "code", what, why, channel=out.channel.value, message=out.message
+        )
 
 
 def _message_id(event: CodeRequested, channel: Channel) -> str:

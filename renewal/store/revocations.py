@@ -1,0 +1,27 @@
+"""Counts the revocations that customers have made themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from schema.policy import Purpose
+from schema.tables.renewals import challenges
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from renewal.store.work import Work
+
+
+def online(work: Work, customer: int, since: datetime) -> int:
+    """
+    How often the customer has revoked online since then: each time took one code, used up.
+    """
+    query = sa.select(sa.func.count()).where(
+        challenges.c.customer == customer,
+        challenges.c.action == Purpose.REVOKE.value,
+        challenges.c.used_at >= since,
+    )
+    return work.connection.scalar(query) or 0
