@@ -11,6 +11,7 @@ from renewal.rules import ladder
 from renewal.rules.window import Phase, phase_at
 from renewal.store.check.check import HOURS, Check, Given, asked, streamed
 from schema.tables.books import payments
+from schema.tables.log import parked
 from schema.tables.people import certificates
 from schema.tables.renewals import OPEN, decisions, messages, renewals, told
 
@@ -135,6 +136,15 @@ def _two_a_day(work: Work, _given: Given) -> Iterator[str]:
         .having(sa.func.count() > 1)
     )
     return (f"customer {key} on {on}" for key, on in map(tuple, streamed(work, query)))
+
+
+def _never_handed(given: Given) -> sa.Select[Any]:
+    waits = sa.exists().where(
+        parked.c.consumer == "reminders", parked.c.key == sa.cast(m.customer, sa.String)
+    )
+    return sa.select(m.id).where(
+        m.kind == "reminder", m.state == "claimed", m.claimed_at < given.now - HOURS, ~waits
+    )
 
 
 # --- missed -------------------------------------------------------------------------------------
@@ -263,6 +273,12 @@ CHECKS = (
         what="two reminders by SMS on one day",
         zh="同一天發出兩則簡訊提醒",
         find=_two_a_day,
+    ),
+    Check(
+        invariant="I5",
+        what="a reminder that was to be sent, and neither was nor waits to be",
+        zh="提醒準備發出，卻未發出也不在等候",
+        find=asked(_never_handed),
     ),
     Check(
         invariant="I5",

@@ -149,6 +149,18 @@ def test_a_change_that_was_made_is_no_excuse(broken: Broken) -> None:
     assert broken.found() == {NOT_USABLE}
 
 
+def test_what_the_ca_did_between_two_looks_is_no_difference(broken: Broken) -> None:
+    def new_ones(listed: list[Listed]) -> list[Listed]:
+        serials.append(len(serials) + 1)  # another one is on its way whenever one looks
+        return [*listed, replace(listed[3], serial=serials[-1], certificate=b"new")]
+
+    serials: list[int] = []
+    listing(broken, new_ones)
+
+    assert broken.found() == set()
+    assert len(serials) == 2
+
+
 def test_a_ca_without_a_list_is_told_of(broken: Broken, capsys: pytest.CaptureFixture[str]) -> None:
     put(broken, Mute())
 

@@ -87,6 +87,16 @@ def test_a_reminder_put_off_is_missed_only_after_that(
     assert broken.found() == expected
 
 
+def test_a_reminder_that_waits_for_its_carrier_is_not_missed(broken: Broken) -> None:
+    broken.sql(
+        f"UPDATE messages SET state = 'claimed', handed_at = NULL, claimed_at = {LONG_AGO}"
+        " WHERE id = (SELECT message FROM told WHERE certificate = 4)"
+    )
+    broken.sql(PARKED.format(due=JUST_NOW).replace("billing", "reminders").replace("'P9'", "'4'"))
+
+    assert broken.found() == set()
+
+
 @pytest.mark.parametrize("why", ["opted out", "renewal under way", "no contact"])
 def test_a_reminder_suppressed_for_a_reason_is_not_missed(broken: Broken, why: str) -> None:
     broken.sql(

@@ -220,6 +220,13 @@ CASES: dict[str, tuple[str, set[str]]] = {
         ),
         {"I5 reminded after its window had closed"},
     ),
+    "never handed over": (
+        (
+            f"UPDATE messages SET state = 'claimed', handed_at = NULL, claimed_at = {LONG_AGO}"
+            " WHERE id = (SELECT message FROM told WHERE certificate = 4)"
+        ),
+        {"I5 a reminder that was to be sent, and neither was nor waits to be"},
+    ),
     "a reminder missed": (
         "DELETE FROM decisions WHERE certificate = 4 AND about = 'reminder'",
         {"I5 a reminder missed"},
