@@ -32,6 +32,7 @@ from hypothesis import strategies as st
 from back_office.imports.certificate_facts import read_facts
 from back_office.imports.report import ImportFileError
 from renewal import cycle
+from renewal.clock import VirtualClock
 from renewal.errors import XuqiError
 from renewal.rules import ladder
 from renewal.store import intake
@@ -631,6 +632,44 @@ def test_a_dry_run_foresees_what_earlier_batches_would_have_done(bank: Bank) -> 
     assert (real.new, real.unchanged, real.refused) == (620, 2, 1)
     in_force = [row.slot for row in bank.held() if row.state == "active" and row.customer]
     assert len(in_force) == len(set(in_force)) == 9
+
+
+def test_one_that_finds_its_customer_late_takes_the_slot_from_an_older_one(bank: Bank) -> None:
+    newer = certificate(serial=2, not_before=NOON - 100 * DAY)
+    bank.pem(newer)
+    bank.customers(a_customer())
+    bank.pem(certificate(serial=1, not_before=NOON - 200 * DAY))
+
+    report = bank.pem(newer)
+
+    assert (report.changed, report.superseded) == (1, 1)
+    assert bank.states() == {"1": "superseded", "2": "active"}
+
+
+def test_one_that_finds_its_customer_and_gives_way_in_one_batch_keeps_both(bank: Bank) -> None:
+    said = {"product": CARD, "token_serial": "K1"}
+    old = said | {"certificate": cell(certificate(serial=1, not_before=NOON - 200 * DAY))}
+    new = said | {"certificate": cell(certificate(serial=2, not_before=NOON - 100 * DAY))}
+    bank.table([old])
+    bank.customers(a_customer(product=CARD))
+
+    bank.table([old, new])
+
+    first, second = sorted(bank.held(), key=lambda row: row.serial)
+    assert (first.customer, second.customer) == (1, 1)
+    assert bank.states() == {"1": "superseded", "2": "active"}
+
+
+def test_one_in_force_whose_window_is_over_gives_way_to_an_older_one(bank: Bank) -> None:
+    bank.customers(a_customer())
+    bank.pem(certificate(serial=2, not_before=NOON - 9 * DAY, not_after=NOON + DAY))
+    clock = bank.store.clock
+    assert isinstance(clock, VirtualClock)
+    clock.advance_to(NOON + 60 * DAY)
+
+    bank.pem(certificate(serial=1, not_before=NOON - 300 * DAY, not_after=NOON + 65 * DAY))
+
+    assert bank.states() == {"1": "active", "2": "expired"}
 
 
 # --- on file already ----------------------------------------------------------------------------
