@@ -89,6 +89,8 @@ class OneTimeCodes:
         customer = work.customers.get(challenge.customer)
         if challenge.expires_at <= work.at or challenge.superseded_at or challenge.used_at:
             return self._dropped(event, challenge, "too late", work)
+        if challenge.tries >= challenge.most_tries:
+            return self._dropped(event, challenge, "no tries left", work)
         if challenge.contact_version != customer.contact_version:  # it would not be accepted
             return self._dropped(event, challenge, "contact changed", work)
         outs = self._written(event, challenge, customer, work)
