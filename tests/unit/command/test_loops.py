@@ -1,0 +1,107 @@
+"""Shows what a serving process does when one of its loops fails."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from renewal.delivery import TooManyFailuresError
+from renewal.store.engine import StoreUnavailableError
+from xuqi.command import xuqi
+from xuqi.desk import Desk
+from xuqi.places import Place
+from xuqi.serving import loops
+from xuqi.serving.loops import Loop
+from xuqi.serving.process import _OneLine
+from xuqi.serving.record import record_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DEADLINE = 10.0
+
+
+def looped(turn: Callable[[Loop], None]) -> Loop:
+    """Run it until it ends."""
+    stop = threading.Event()
+    loop = Loop("otp", lambda: turn(loop), stop)
+    loop.thread.start()
+    loop.thread.join(DEADLINE)
+    assert not loop.thread.is_alive()
+    return loop
+
+
+def test_a_consumer_whose_events_fail_stops_and_says_so() -> None:
+    def fail(_: Loop) -> None:
+        raise TooManyFailuresError("50 of the last 100 events of otp could not be handled")
+
+    loop = looped(fail)
+
+    assert (loop.given_up, loop.crashed) == (True, False)
+    assert loop.trouble.startswith("stopped: 50 of the last 100")
+
+
+def test_what_is_away_for_a_while_is_waited_for_and_its_trouble_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loops, "FIRST_PAUSE", 0.0)
+    seen: list[str] = []
+
+    def away_at_first(loop: Loop) -> None:
+        seen.append(loop.trouble)
+        if len(seen) == 1:
+            raise StoreUnavailableError("the database does not answer")
+        if len(seen) == 3:
+            loop.stop.set()
+
+    loop = looped(away_at_first)
+
+    assert seen == ["", "the database does not answer", ""]
+    assert (loop.given_up, loop.crashed) == (False, False)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_error_that_nobody_has_foreseen_is_a_crash() -> None:
+    def bug(_: Loop) -> None:
+        raise ZeroDivisionError
+
+    assert looped(bug).crashed
+
+
+def test_status_says_which_consumer_has_stopped(tmp_path: Path) -> None:
+    stopped = {"name": "otp", "given_up": True, "trouble": "stopped: 50 of the last 100"}
+    told = {"process": 1, "stopped": False, "loops": [stopped]}
+    record_of(tmp_path).write_text(json.dumps(told))
+    place = Place(tmp_path / "serve.lock")
+    assert place.take()
+
+    try:
+        desk = Desk(home=tmp_path, environment={"LANG": "en"})
+        result = CliRunner().invoke(xuqi, ["status"], obj=desk)
+    finally:
+        place.release()
+
+    assert result.exit_code == 1
+    assert "stopped: 50 of the last 100" in result.stdout
+
+
+def test_what_a_killed_process_has_written_of_itself_counts_no_more(tmp_path: Path) -> None:
+    record_of(tmp_path).write_text(json.dumps({"process": 1, "stopped": False, "loops": []}))
+
+    result = CliRunner().invoke(
+        xuqi, ["status"], obj=Desk(home=tmp_path, environment={"LANG": "en"})
+    )
+
+    assert (result.exit_code, "serve: not running" in result.stdout) == (0, True)
+
+
+def test_a_line_of_the_log_holds_the_fact_and_its_keys() -> None:
+    record = logging.makeLogRecord({"msg": "dead letter", "consumer": "otp", "identity": "x:1"})
+
+    assert _OneLine("%(message)s").format(record) == "dead letter consumer=otp identity=x:1"
