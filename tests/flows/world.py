@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 BROWSER, TOKEN, CARD = 1, 2, 3  #: the certificates, and their customers
 PRODUCTS = {BROWSER: "securities-browser", TOKEN: "corporate-token", CARD: "cooperative-card"}
 TOKEN_SERIALS = {TOKEN: "029dc2d0", CARD: "029dc2d1"}
+MANNERS = {TOKEN: P, CARD: C}
 OPERATORS = {BROWSER: (2, "only user"), TOKEN: (3, "administrator"), CARD: (3, "administrator")}
 
 START = datetime(2026, 3, 2, 2, tzinfo=UTC)  #: a Monday, 10:00 in Taipei
@@ -361,16 +363,23 @@ class World:
         return self.bank.balance(account), self.bank.available(account)
 
     def close(self) -> None:
+        self.ca.close()
         self.house.store.close()
         self.bank.close()
 
 
 def open_world(
-    home: Path, *, weather: Weather | None = None, policies: Path | None = None, fresh: bool = True
+    home: Path,
+    *,
+    weather: Weather | None = None,
+    policies: Path | None = None,
+    like: World | None = None,
 ) -> World:
     """
-    Open the house in the folder; ``fresh``: and bring its three customers in.
+    Open a house in the folder with its three customers; ``like``: as that one, closed, was left.
     """
+    if like is not None:
+        shutil.copytree(like.home, home)
     clock = VirtualClock(START)
     settings = Settings(home=home, policies=policies)
     keys, weather = read_keys(settings), weather or Weather()
@@ -397,23 +406,35 @@ def open_world(
         ),
     )
     world = World(home=home, house=house, clock=clock, weather=weather, ca=ca, bank=bank)
-    if fresh:
+    if like is None:
         _settle(world)
+    else:
+        world.old_keys = dict(like.old_keys)
+        world.cards = {number: _same_card(world, number) for number in TOKEN_SERIALS}
     return world
+
+
+def _same_card(world: World, number: int) -> SimulatedCard:
+    ledger = OutsideLedger(world.home / "outside" / "cards.jsonl", world.clock)
+    return SimulatedCard(_card_path(world, number), MANNERS[number], ledger)
+
+
+def _card_path(world: World, number: int) -> Path:
+    return world.home / "cards" / f"{TOKEN_SERIALS[number]}.json"
 
 
 def _settle(world: World) -> None:
     key = BrowserKey.new()
     world.old_keys[BROWSER] = key
     ders = {BROWSER: _seeded(world, BROWSER, key.spki)}
-    for number, manners in ((TOKEN, P), (CARD, C)):
+    for number, manners in MANNERS.items():
 
         def certify(spki: bytes, number: int = number) -> bytes:
             ders[number] = _seeded(world, number, spki)
             return ders[number]
 
         world.cards[number] = personalise(
-            world.home / "cards" / f"{TOKEN_SERIALS[number]}.json",
+            _card_path(world, number),
             serial=TOKEN_SERIALS[number],
             pin=PIN,
             puk=PUK,
