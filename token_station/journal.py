@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from renewal.errors import XuqiError
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,17 +48,19 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     algorithm: str | None = None
     challenge: str | None = None  # base64
     place: str | None = None
+    key_before: str | None = None  # SHA-256 (hex) of the public key there before, or "none"
     spki: str | None = None  # hex, DER
     csr: str | None = None  # base64
     proof: str | None = None  # base64
     sealed: str | None = None  # the certificate, under the branch's key
+    certificate_sha256: str | None = None  # of what was written
     signature: str | None = None  # base64
     why: str | None = None
 
 
 class JournalError(XuqiError):
     """
-    The journal cannot be read; the text names the file and the line.
+    The journal cannot be read or written; the text names the file, and the line that is wrong.
     """
 
 
@@ -69,18 +71,28 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._jobs: dict[str, Entry] = {}
         self._end = _read(path, self._jobs)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         os.ftruncate(self._file, self._end)  # half a line was never acted upon
+        _sync(path.parent)  # else the whole file may be gone after a power cut
 
     def write(self, entry: Entry) -> Entry:
         """
         Put a step on record; return the job as it stands now.
+
+        Raises:
+            JournalError: it is not on record, and the step must not be begun.
         """
         line = msgspec.json.encode(entry) + b"\n"
-        os.pwrite(self._file, line, self._end)
-        os.fdatasync(self._file)
+        try:
+            written = os.pwrite(self._file, line, self._end)
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise JournalError(f"{self._path} cannot be written: {error.strerror}") from error
+        if written != len(line):
+            raise JournalError(f"{self._path} cannot be written: the disk is full")
         self._end += len(line)
         return _merge(self._jobs, entry)
 
@@ -96,6 +108,14 @@ class Journal:
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def _sync(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _merge(jobs: dict[str, Entry], entry: Entry) -> Entry:

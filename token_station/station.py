@@ -28,14 +28,17 @@ from token_station.driver import (
     CardRemovedError,
     KeyMismatchError,
     LastTryError,
+    MalformedAnswerError,
     NoFreePlaceError,
     NotAuthorizedError,
     PinBlockedError,
     PinWrongError,
     TokenError,
     TooLargeError,
+    UnsupportedError,
 )
 from token_station.journal import Entry, Journal, Step
+from token_station.keys import ALGORITHMS, P256
 from token_station.piv import PivSession, open_token
 
 if TYPE_CHECKING:
@@ -46,6 +49,17 @@ if TYPE_CHECKING:
     from renewal.eventlog.port import Reader as LogReader
     from renewal.secret import Secret
     from token_station.driver import Reader
+
+
+NO_KEY = "none"
+#: Trying again with this token would not help.
+IMPOSSIBLE = (
+    NoFreePlaceError,
+    NotAuthorizedError,
+    TooLargeError,
+    KeyMismatchError,
+    UnsupportedError,
+)
 
 
 class Said(StrEnum):
@@ -115,7 +129,7 @@ class Station:
     incoming: LogReader
     journal: Journal
     readers: Sequence[Reader]
-    person: Person
+    person: Person = field(repr=False)
     key: Secret
     management_key: Secret
     clock: Clock
@@ -144,21 +158,29 @@ class Station:
             return
         job = self.journal.job(event.renewal)
         if isinstance(event, TokenJobRequested) and job is None:
-            self._write(
-                event.renewal,
-                Step.WAITING,
-                token_serial=event.token_serial,
-                old_certificate_sha256=event.old_certificate_sha256,
-                keep_sha256=event.keep_sha256,
-                algorithm=event.algorithm,
-                challenge=event.challenge,
-            )
+            self._note_job(event)
         elif job is None or job.step in {Step.DONE, Step.ENDED}:
             return
         elif isinstance(event, TokenCertificateReady) and job.sealed is None:
             self._write(event.renewal, Step.CERTIFICATE_RECEIVED, sealed=event.sealed)
         elif isinstance(event, TokenJobEnded):
             self._write(event.renewal, Step.ENDED, why=event.why)
+
+    def _note_job(self, event: TokenJobRequested) -> None:
+        why = _why_impossible(event)
+        if why is not None:
+            self.say(TokenDeclined(renewal=event.renewal, why=why))
+            self._write(event.renewal, Step.ENDED, why=why)
+            return
+        self._write(
+            event.renewal,
+            Step.WAITING,
+            token_serial=event.token_serial,
+            old_certificate_sha256=event.old_certificate_sha256,
+            keep_sha256=event.keep_sha256,
+            algorithm=event.algorithm,
+            challenge=event.challenge,
+        )
 
     def _write(self, renewal: str, step: Step, **added: object) -> Entry:
         self.probe(f"before {step}")
@@ -173,6 +195,8 @@ class Station:
         """
         Look at each reader once, and take each job there as far as it goes now.
         """
+        for job in self.journal.open_jobs():
+            self.say_again(job)
         seen = [self._look(reader) for reader in self.readers]
         present = {one.token_serial for one in seen}
         for gone in self._pins.keys() - present:
@@ -213,6 +237,41 @@ class Station:
     def say(self, event: TokenEvent) -> None:
         self.log.append([event])
 
+    def say_again(self, job: Entry) -> Entry:
+        """
+        Say what is on record and may never have been said; that needs no token.
+        """
+        if job.step is Step.REQUEST_SIGNED:
+            self.say(
+                TokenRequestSigned(
+                    renewal=job.renewal,
+                    token_serial=job.token_serial or "",
+                    csr=job.csr or "",
+                    proof=job.proof or "",
+                )
+            )
+            return self._write(job.renewal, Step.REQUEST_SENT)
+        if job.step is Step.PROVEN:
+            self.say(
+                TokenWritten(
+                    renewal=job.renewal,
+                    certificate_sha256=job.certificate_sha256 or "",
+                    signature=job.signature or "",
+                )
+            )
+            return self._write(job.renewal, Step.DONE)
+        return job
+
+
+def _why_impossible(event: TokenJobRequested) -> str | None:
+    try:
+        base64.b64decode(event.challenge, validate=True)
+    except ValueError:
+        return "the challenge of the job is not base64"
+    if event.algorithm not in ALGORITHMS:
+        return f"a token's key is {' or '.join(ALGORITHMS)}, not {event.algorithm!r}"
+    return None
+
 
 class _Visit:
     """
@@ -233,7 +292,7 @@ class _Visit:
             if self.job.sealed is not None:
                 return self._write_it()
             if self.job.csr is not None:
-                return self._send_request()
+                return Said.WAITS_FOR_CA
             return self._ask_for_it()
         except PinWrongError as error:
             self._forget_pin()
@@ -247,7 +306,7 @@ class _Visit:
         except PinBlockedError:
             self._forget_pin()
             return self._declined("the PIN is blocked", Said.PIN_BLOCKED)
-        except (NoFreePlaceError, NotAuthorizedError, TooLargeError, KeyMismatchError) as error:
+        except IMPOSSIBLE as error:
             return self._declined(str(error), Said.DECLINED)
 
     # --- the request ----------------------------------------------------------------------------
@@ -262,7 +321,7 @@ class _Visit:
         if pin is None:
             return Said.WAITS_FOR_PIN
         if self.job.spki is None:
-            self._make_key()
+            self._make_key(pin)
         place, spki = self.job.place or "", bytes.fromhex(self.job.spki or "")
         self.session.remember_key(place, spki)
         csr = signing.csr(self.session, place, pin)
@@ -272,26 +331,44 @@ class _Visit:
             csr=base64.b64encode(csr).decode(),
             proof=base64.b64encode(proof).decode(),
         )
-        return self._send_request()
+        self.job = self.station.say_again(self.job)
+        return Said.WAITS_FOR_CA
 
-    def _make_key(self) -> None:
+    def _make_key(self, pin: str) -> None:
         """
-        The place is on record before the key in it is destroyed; what is in force is elsewhere.
+        The place, and which key it holds, are on record before that key is destroyed.
+
+        Whoever comes back and finds another key there knows that it was made, although the
+        card's answer was lost: no second one is made.
         """
-        self.job = self._on_record(Step.PIN_VERIFIED)
-        kept = [
-            one.der
-            for one in self.session.certificates()
-            if hashlib.sha256(one.der).hexdigest() in (self.job.keep_sha256 or ())
-        ]
-        place = self.session.choose_place(keep=kept)
         if self.job.place is None:
-            self.job = self._on_record(Step.MAKING_KEY, place=place)
-        place = self.job.place or place
-        self.station.probe("before the call")
-        spki = self.session.generate(place, self.job.algorithm or "P-256")
-        self.station.probe("after the call")
-        self.job = self._on_record(Step.KEY_MADE, spki=spki.hex())
+            self.job = self._on_record(Step.PIN_VERIFIED)
+        place, algorithm = self._free_place(), self.job.algorithm or P256
+        there = self.session.find_key(place, algorithm, pin=pin)
+        found = NO_KEY if there is None else hashlib.sha256(there).hexdigest()
+        if self.job.place is None:
+            self.job = self._on_record(Step.MAKING_KEY, place=place, key_before=found)
+        if there is None or self.job.key_before in {None, found}:
+            self.station.probe("before the call")
+            there = self.session.generate(place, algorithm)
+            self.station.probe("after the call")
+        self.job = self._on_record(Step.KEY_MADE, spki=there.hex())
+
+    def _free_place(self) -> str:
+        """
+        The place that is on record, or one that holds nothing to be kept.
+
+        Raises:
+            NoFreePlaceError
+        """
+        kept = [one for one in self.session.certificates() if self._is_kept(one.der)]
+        free = self.session.choose_place(keep=[one.der for one in kept])
+        if self.job.place in {one.place for one in kept}:
+            raise NoFreePlaceError(f"{self.job.place} holds a certificate to be kept by now")
+        return self.job.place or free
+
+    def _is_kept(self, der: bytes) -> bool:
+        return hashlib.sha256(der).hexdigest() in (self.job.keep_sha256 or ())
 
     def _place_of_old(self) -> str | None:
         for one in self.session.certificates():
@@ -299,47 +376,39 @@ class _Visit:
                 return one.place
         return None
 
-    def _send_request(self) -> Said:
-        if self.job.step is Step.REQUEST_SIGNED:
-            self.station.say(
-                TokenRequestSigned(
-                    renewal=self.job.renewal,
-                    token_serial=self.session.serial,
-                    csr=self.job.csr or "",
-                    proof=self.job.proof or "",
-                )
-            )
-            self.job = self._on_record(Step.REQUEST_SENT)
-        return Said.WAITS_FOR_CA
-
     # --- the certificate ------------------------------------------------------------------------
 
     def _write_it(self) -> Said:
         job, session = self.job, self.session
         place = job.place or ""
         der = opened(self.station.key, job.sealed or "", job.renewal)
-        if job.signature is None:
-            pin = self._pin()
-            if pin is None:
-                return Said.WAITS_FOR_PIN
-            session.remember_key(place, bytes.fromhex(job.spki or ""))
-            if session.read_certificate(place) != der:
-                self.job = self._on_record(Step.WRITING)
-                self.station.probe("before the call")
-                session.write_certificate(place, der)
-                self.station.probe("after the call")
-            self.job = self._on_record(Step.WRITTEN)
-            signature = session.sign(place, base64.b64decode(job.challenge or ""), pin=pin)
-            self.job = self._on_record(Step.PROVEN, signature=base64.b64encode(signature).decode())
-        self.station.say(
-            TokenWritten(
-                renewal=job.renewal,
-                certificate_sha256=hashlib.sha256(der).hexdigest(),
-                signature=self.job.signature or "",
-            )
+        pin = self._pin()
+        if pin is None:
+            return Said.WAITS_FOR_PIN
+        session.remember_key(place, bytes.fromhex(job.spki or ""))
+        there = self._there(place)
+        if there is not None and self._is_kept(there):
+            raise NoFreePlaceError(f"{place} holds a certificate to be kept by now")
+        if there != der:
+            self.job = self._on_record(Step.WRITING)
+            self.station.probe("before the call")
+            session.write_certificate(place, der, pin=pin)  # the key in that place signs first
+            self.station.probe("after the call")
+        self.job = self._on_record(Step.WRITTEN)
+        signature = session.sign(place, base64.b64decode(job.challenge or ""), pin=pin)
+        self.job = self._on_record(
+            Step.PROVEN,
+            certificate_sha256=hashlib.sha256(der).hexdigest(),
+            signature=base64.b64encode(signature).decode(),
         )
-        self.job = self._on_record(Step.DONE)
+        self.job = self.station.say_again(self.job)
         return Said.DONE
+
+    def _there(self, place: str) -> bytes | None:
+        try:
+            return self.session.read_certificate(place)
+        except MalformedAnswerError:
+            return None  # half a certificate, or none at all: it is written over
 
     # --- the person -----------------------------------------------------------------------------
 
@@ -347,22 +416,23 @@ class _Visit:
         """
         Ask once for each visit; what was typed stays in memory while the token stays in the reader.
         """
-        serial = self.session.serial
-        if serial not in self.station._pins:  # noqa: SLF001 - one room, two classes
-            self.tries_left = self.session.tries_left()
-            pin = self.station.person.pin(self.job, self.tries_left)
+        serial, pins = self.session.serial, self.station._pins  # noqa: SLF001 - one room
+        if serial not in pins:
+            self.tries_left = left = self.session.tries_left()
+            if left == 0:
+                raise PinBlockedError("the PIN is blocked: only the unblocking code helps")
+            pin = self.station.person.pin(self.job, left)
             if pin is None:
                 return None
-            # Tried once, before anything is begun with it; a wrong one is not remembered.
-            self.session.verify_pin(pin, last_try_released=self._released())
-            self.station._pins[serial] = pin  # noqa: SLF001
-        return self.station._pins[serial]  # noqa: SLF001
+            # Tried once, before anything is begun with it; a wrong one is not remembered. Where
+            # the token does not tell, this may be the last try.
+            released = left in {1, None} and self.station.person.releases_last_try(self.job)
+            self.session.verify_pin(pin, last_try_released=released)
+            pins[serial] = pin
+        return pins[serial]
 
     def _forget_pin(self) -> None:
         self.station._pins.pop(self.session.serial, None)  # noqa: SLF001
-
-    def _released(self) -> bool:
-        return self.session.tries_left() == 1 and self.station.person.releases_last_try(self.job)
 
     def _declined(self, why: str, said: Said) -> Said:
         """
