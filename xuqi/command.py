@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "dead-letters": ("dead_letters", "無法處理的事件", "events that could not be handled"),
     "check": ("check", "重新核對各項不變條件", "recompute the invariants"),
     "status": ("status", "目前狀態", "how things stand"),
+    "topics": ("topics", "Kafka 主題", "the topics of the log on Kafka"),
     "db": ("database", "資料庫結構", "the database's tables"),
     "config": ("config", "設定", "the settings"),
 }

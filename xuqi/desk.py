@@ -141,7 +141,7 @@ class Desk:
 
     @cached_property
     def log(self) -> EventLog:
-        from xuqi.house import open_log  # noqa: PLC0415
+        from xuqi.logs import open_log  # noqa: PLC0415
 
         return open_log(self.settings, self.store)
 

@@ -22,13 +22,13 @@ from renewal.clock import SystemClock
 from renewal.cycle import Policies
 from renewal.delivery import Consumer, Delivery
 from renewal.delivery.batches import nothing
-from renewal.eventlog.embedded import EmbeddedLog
 from renewal.rules.quiet import TaiwanCalendar
 from renewal.store.engine import Store, StoreUnavailableError
 from renewal.store.vault import Vault
 from schema.migrate import MigrationError, upgrade
 from schema.policy import load_policies
 from templates.voice import Voice
+from xuqi.logs import open_log
 from xuqi.settings import Settings, SettingsError, other_secret, read_keys
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ class House:
                 calendar=calendar,
                 store=self.store,
             ),
-            Notices(
-                carriers=carriers, voice=self.voice, policies=self.policies, calendar=calendar
-            ),
+            Notices(carriers=carriers, voice=self.voice, policies=self.policies, calendar=calendar),
         )
 
     def delivery(
@@ -169,12 +167,6 @@ def open_store(settings: Settings, clock: Clock, keys: Keys) -> Store:
     except sqlalchemy.exc.DBAPIError as error:
         raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
     return Store(settings.store, clock=clock, vault=Vault({1: keys.columns}))
-
-
-def open_log(settings: Settings, store: Store) -> EventLog:
-    if settings.log_url != "embedded:":
-        raise SettingsError(f"XUQI_LOG_URL: {settings.log_url!r} is no log that Xuqi knows")
-    return EmbeddedLog(store)
 
 
 def open_outside(settings: Settings, clock: Clock, keys: Keys) -> Outside:

@@ -32,7 +32,7 @@ class Settings:
 
     home: Path = Path("var")  #: everything that is kept lies under it
     store_url: str = ""  #: default: sqlite:///<home>/store.db; or postgresql+psycopg://...
-    log_url: str = "embedded:"  #: the log on the store's own tables
+    log_url: str = "embedded:"  #: on the store's own tables; or kafka://<host>:<port>,...
     sms_url: str = "local:"  #: or twilio://<account>@<codes service>/<reminders service>?base=...
     mail_url: str = "local:"  #: or smtp://<user>@<host>:<port>?from=<address>&tls=verify
     ca_url: str = "embedded:"
@@ -40,6 +40,9 @@ class Settings:
     policies: Path | None = None  #: a folder of product policies; default: the three samples
     secrets: Path | None = None  #: a folder of secret files; default: <home>/secrets
     branch: str = "001"  #: of this station
+    branches: str = "001,002"  #: of the whole bank: each has a topic of its own on Kafka
+    replication: int = 1  #: of the topics on Kafka
+    member: str = ""  #: this process's name among the consumers on Kafka, kept over a restart
     host: str = "127.0.0.1"
     port: int = 8480  #: CRL, OCSP and status callbacks
     public_url: str = ""  #: how the world reaches that port; default: http://<host>:<port>
@@ -110,5 +113,7 @@ def other_secret(settings: Settings, name: str, environment: Mapping[str, str] =
         return given
     path = (settings.secrets or settings.home / "secrets") / f"{name}.key"
     if not path.exists():
-        raise SettingsError(f"{SECRET_PREFIX}{name.upper()} is not set, and there is no file {path}")
+        raise SettingsError(
+            f"{SECRET_PREFIX}{name.upper()} is not set, and there is no file {path}"
+        )
     return path.read_text().strip()

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from renewal.delivery import TooManyFailuresError
 from renewal.errors import XuqiError
+from renewal.eventlog.embedded import LOOK_AGAIN
 from xuqi.readers import card_files, opened_station
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from producers.relay import Relay
     from renewal.delivery import Delivery
     from token_station.journal import Entry
     from token_station.station import Station
@@ -71,6 +73,19 @@ class Loop:
 
 def consuming(delivery: Delivery, stop: threading.Event) -> Loop:
     return Loop(delivery.consumer.group, lambda: delivery.run_once(WAIT), stop)
+
+
+def relaying(relay: Relay, stop: threading.Event) -> Loop:
+    """
+    The outbox to Kafka; a commit of this process wakes it.
+    """
+
+    def turn() -> None:
+        seen = relay.store.changes
+        if not relay.run_once() and not stop.is_set():
+            relay.store.wait_for_change(seen, LOOK_AGAIN)
+
+    return Loop("relay", turn, stop)
 
 
 class Nobody:

@@ -19,10 +19,11 @@ from renewal.errors import XuqiError
 from renewal.gateways.ca.embedded import EmbeddedCa
 from scheduler.reports import ASK_AFTER
 from scheduler.timetable import Timetable
+from xuqi.logs import open_relay
 from xuqi.places import Place, StationPlace, TakenError
 from xuqi.readers import card_files
 from xuqi.serving import web
-from xuqi.serving.loops import attending, consuming
+from xuqi.serving.loops import attending, consuming, relaying
 from xuqi.serving.record import record_of
 from xuqi.settings import other_secret
 
@@ -93,6 +94,9 @@ class Serving:
                 pools.append(pool)
             deliveries.append(house.delivery(consumer, pool=pool))
         self.loops += [consuming(delivery, self.stop) for delivery in deliveries]
+        relay = open_relay(house.store, house.log)
+        if relay is not None:
+            self.loops.append(relaying(relay, self.stop))
         if card_files(house.settings.home):
             place = StationPlace(house.settings.home, house.settings.branch)
             self.loops.append(attending(house, place, self.stop))
