@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 REFUSED = "fee declined"
 #: States of a fee in which the books know of a hold, or are about to.
 HOLDS = ("quoted", "holding", "held")
+#: Bookings about the fee of a renewal; the others are about a payment beforehand.
+OF_RENEWALS = (Op.HOLD, Op.CAPTURE, Op.VOID)
 #: States of a certificate in which a renewal of it can still be paid for.
 RENEWABLE = ("active", "suspended")
 
@@ -261,6 +263,15 @@ class Billing:
 
     # --- conclude -------------------------------------------------------------------------------
 
+    def preload_orders(self, orders: Sequence[Order], work: Work) -> None:
+        of_renewals = [one.booking for one in orders if one.booking.op in OF_RENEWALS]
+        of_payments = [one.booking for one in orders if one.booking.op not in OF_RENEWALS]
+        payments = [_payment(booking) for booking in of_payments]
+        work.renewals.load(booking.ref for booking in of_renewals)
+        work.payments.load(payments)
+        holds = [booking.of or booking.id for booking in of_renewals]
+        fee_books.preload(work, holds=holds, payments=payments)
+
     def conclude(self, order: Order, answer: Booked, work: Work) -> Outcome:
         booking = order.booking
         if booking.op in {Op.DEBIT, Op.REFUND}:
@@ -319,7 +330,7 @@ class Billing:
         return Done(emit=cycle.refuse(work, renewal, REFUSED, self.policies))
 
     def _payment_booked(self, booking: Booking, answer: Booked, work: Work) -> Outcome:
-        payment = work.payments.get(booking.id.partition("/")[0])
+        payment = work.payments.get(_payment(booking))
         if booking.op is Op.REFUND:
             if answer.refused:
                 return Reject(f"the bank refused a refund: {answer.refused}")
@@ -350,3 +361,7 @@ def _to_hold(renewal: Renewal, account: str) -> Booking:
 
 def _hold(renewal: Renewal) -> str:
     return f"{renewal.id}/hold"
+
+
+def _payment(booking: Booking) -> str:
+    return booking.id.partition("/")[0]

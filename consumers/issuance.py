@@ -130,6 +130,11 @@ class Issuance:
                 return found
         return self.ca.issue(order.request)
 
+    def preload_orders(self, orders: Sequence[Order], work: Work) -> None:
+        work.renewals.load(order.renewal for order in orders)
+        known = [work.renewals.get(order.renewal) for order in orders]
+        work.certificates.load(renewal.certificate for renewal in known)
+
     def conclude(self, order: Order, answer: New | Refused | Wrong, work: Work) -> Outcome:
         renewal = work.renewals.get(order.renewal)
         if isinstance(answer, Wrong):

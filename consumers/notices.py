@@ -92,8 +92,18 @@ class Notices:
     calendar: Calendar
 
     def preload(self, events: Sequence[e.Event], work: Work) -> None:
-        work.renewals.load(event.renewal for event in events if hasattr(event, "renewal"))
-        work.payments.load(event.payment for event in events if hasattr(event, "payment"))
+        renewals = [event.renewal for event in events if hasattr(event, "renewal")]
+        payments = [event.payment for event in events if hasattr(event, "payment")]
+        work.renewals.load(renewals)
+        work.payments.load(payments)
+        work.certificates.load(
+            key
+            for renewal in map(work.renewals.find, renewals)
+            if renewal is not None
+            for key in (renewal.certificate, renewal.new_certificate)
+        )
+        paid = [payment for payment in map(work.payments.find, payments) if payment is not None]
+        work.certificates.load(payment.certificate for payment in paid)
         about = [self._about(event, work) for event in events]
         work.customers.load(one.certificate.customer for one in about)
         work.messages.load(_message_id(event) for event in events)
@@ -265,6 +275,9 @@ class Notices:
 
     def carry_out(self, order: Order) -> Handed | Failed:
         return hand_over(self.carriers, order.out)
+
+    def preload_orders(self, orders: Sequence[Order], work: Work) -> None:
+        work.messages.load(order.out.message for order in orders)
 
     def conclude(self, order: Order, answer: Handed | Failed, work: Work) -> Outcome:
         handed(work, order.out.message, answer)

@@ -163,6 +163,10 @@ class Revocation:
             return Answered(refused=str(error))
         return Answered()
 
+    def preload_orders(self, orders: Sequence[Order], work: Work) -> None:
+        work.certificates.load(order.certificate for order in orders)
+        work.renewals.load(order.renewal for order in orders)
+
     def conclude(self, order: Order, answer: Answered, work: Work) -> Outcome:
         certificate = work.certificates.get(order.certificate)
         if answer.refused:
@@ -210,8 +214,10 @@ class Revocation:
         While the bank or the CA is being asked, the renewal's next step sees it.
         """
         why = ENDS_RENEWAL.get(order.change) if isinstance(order.emit, CertificateChanged) else None
+        if why is None:
+            return ()
         renewal = renewal_queries.open_in_slot(work, certificate.slot)
-        if why is None or renewal is None or renewal.state not in cycle.WAITS_FOR_CUSTOMER:
+        if renewal is None or renewal.state not in cycle.WAITS_FOR_CUSTOMER:
             return ()
         if certificate.id not in {renewal.certificate, renewal.new_certificate}:
             return ()
