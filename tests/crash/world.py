@@ -7,7 +7,6 @@ import json
 import mmap
 import struct
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,6 +18,7 @@ from renewal.gateways.ca.embedded import EmbeddedCa
 from renewal.gateways.ledger import OutsideLedger
 from renewal.gateways.mail.mailbox import LocalMail
 from renewal.gateways.sms.mailbox import LocalSms
+from renewal.rules.quiet import TaiwanCalendar
 from renewal.rules.taipei import day_of, end_of
 from renewal.sealing import branch_key
 from renewal.store import inbox
@@ -39,16 +39,30 @@ from xuqi.house import House, Outside
 from xuqi.settings import Settings, read_keys
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from renewal.store.work import Work
     from schema.policy import Policy
 
 BRANCH = "001"
 START = datetime(2026, 3, 2, 2, tzinfo=UTC)  #: a Monday, 10:00 in Taipei
-LAST_DAY = 24  #: after it nothing may be open any more
+#: On these something passes, or nothing has for long; after the last nothing may be open any more.
+DAYS = (0, 2, 4, 11, 15, 17, 18, 21, 24)
+HALF_AN_HOUR = timedelta(minutes=30)
 PUK = "12345678"
 #: Made once, before any process is forked: they open nothing.
 POLICIES = cycle.Policies(load_policies())
 VOICE = Voice()
+
+
+def warm() -> None:
+    """
+    Do what is slow and leaves nothing open, before any process is forked.
+    """
+    environment = VOICE._environment
+    for name in environment.list_templates(filter_func=lambda name: "zh-TW" in name):
+        environment.get_template(name)
+    TaiwanCalendar().is_business_day(START.date())
 
 
 class FileClock:
@@ -88,8 +102,8 @@ class World:
         self.clock = FileClock(home / "clock")
         settings = Settings(home=home)
         keys = read_keys(settings, {})
-        store = WatchedStore(settings.store, clock=self.clock, vault=Vault({1: keys.columns}))
-        store.killer = killer
+        vault = Vault({1: keys.columns})
+        store = WatchedStore.opened(settings.store, clock=self.clock, vault=vault, killer=killer)
         self.cards = OutsideLedger(home / "outside" / "cards.jsonl", self.clock)
         self.saw = OutsideLedger(home / "outside" / "customers.jsonl", self.clock)
         self.ca = EmbeddedCa(
@@ -153,28 +167,34 @@ class World:
         """
         Go on from whatever is on record, to the last day.
         """
-        for day in range(LAST_DAY + 1):
+        for day in DAYS:
             morning = START + timedelta(days=day)
-            if self.clock.now() > morning + timedelta(days=1):
+            if self.clock.now() > morning + timedelta(hours=12):
                 continue
-            self.clock.advance_to(morning)
-            self._settle()
+            self._wait_for(morning)
+            self._settle(customers=False)
+            self._wait_for(morning + HALF_AN_HOUR)
+            self._settle(customers=True)
             for side in self.sides:
                 self.pull(side.person)
                 side.use()
+            self.clock.advance_to(morning + timedelta(hours=13))
 
-    def _settle(self) -> None:
+    def _wait_for(self, moment: datetime) -> None:
+        self.clock.advance_to(moment)
+        self._jobs()
+
+    def _settle(self, *, customers: bool) -> None:
         """
-        Let everybody act until there is nothing left to do, now or within the hour.
+        Let everybody act until there is nothing left to do, now or within some minutes.
         """
         while True:
-            acted = self._customers()
-            self._jobs()
+            acted = customers and self._customers()
             self._station_works()
             if self._drain() or acted:
                 continue
             due = self._next_due()
-            if due is None or due > self.clock.now() + timedelta(hours=1):
+            if due is None or due > self.clock.now() + HALF_AN_HOUR / 2:
                 return
             self.clock.advance_to(due)
 
@@ -274,8 +294,8 @@ def found(home: Path) -> None:
     (home / "customers").mkdir(parents=True)
     clock = FileClock(home / "clock")
     keys = read_keys(settings, {})
-    store = WatchedStore(settings.store, clock=clock, vault=Vault({1: keys.columns}))
-    store.killer = Killer()
+    vault = Vault({1: keys.columns})
+    store = WatchedStore.opened(settings.store, clock=clock, vault=vault, killer=Killer())
     metadata.create_all(store.engine)
     ca_ledger = OutsideLedger(home / "outside" / "ca.jsonl", clock)
     ca = EmbeddedCa(home / "ca", clock, keys.ca, ledger=ca_ledger)
