@@ -235,9 +235,7 @@ class Reminders:
                 if certificate.remind_at is None or certificate.remind_at > until:
                     work.certificates.change(certificate, remind_at=until)
                 what, then = "deferred", until
-            work.decide(
-                certificate.id, "reminder", what, why, threshold=one.threshold, until=then
-            )
+            work.decide(certificate.id, "reminder", what, why, threshold=one.threshold, until=then)
         return Done()
 
     def _send(
@@ -254,9 +252,7 @@ class Reminders:
         message_queries.write_claims(
             work,
             [
-                message_queries.claim(
-                    work, one.certificate.id, one.threshold, channel.value, out.message
-                )
+                message_queries.claim(one.certificate.id, one.threshold, channel.value, out.message)
                 for one in owed
             ],
         )

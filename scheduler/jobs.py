@@ -38,9 +38,7 @@ class Scan:
     full: bool = False
 
 
-def scan(
-    store: Store, policies: Policies, *, at_most: int = AT_MOST, page: int = PAGE
-) -> Scan:
+def scan(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: int = PAGE) -> Scan:
     """
     Announce each certificate once, when it enters its renewal window.
 

@@ -30,9 +30,7 @@ def open_in_slot(work: Work, slot: str) -> Renewal | None:
 
 def of_certificate(work: Work, certificate: int) -> Sequence[Renewal]:
     work.flush()
-    return work.renewals.read(
-        sa.select(t).where(t.c.certificate == certificate).order_by(t.c.id)
-    )
+    return work.renewals.read(sa.select(t).where(t.c.certificate == certificate).order_by(t.c.id))
 
 
 def under_way(work: Work, certificates: Collection[int]) -> set[int]:
@@ -75,9 +73,12 @@ def payments_of(work: Work, certificate: int) -> int:
     """
     How often a payment was asked for.
     """
-    return work.connection.scalar(
-        sa.select(sa.func.count()).where(payments.c.certificate == certificate)
-    ) or 0
+    return (
+        work.connection.scalar(
+            sa.select(sa.func.count()).where(payments.c.certificate == certificate)
+        )
+        or 0
+    )
 
 
 def key_is_used(work: Work, key: bytes) -> bool:
