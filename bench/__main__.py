@@ -1,0 +1,56 @@
+"""Runs the benchmarks: ``python -m bench [renewals|scan|codes] ...``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import codes, renewals, scan
+from bench.figures import as_json, as_markdown
+
+if TYPE_CHECKING:
+    from bench.figures import Figure
+
+ALL = ("renewals", "scan", "codes")
+
+
+def main(arguments: list[str]) -> int:
+    asked = _asked(arguments)
+    figures: list[Figure] = []
+    for name in asked.which or ALL:
+        print(f"measuring: {name} ...", file=sys.stderr, flush=True)
+        figures += _measured(name, asked)
+    table = as_markdown(figures)
+    if asked.markdown:
+        asked.markdown.write_text(table)
+    print(json.dumps(as_json(figures), ensure_ascii=False, indent=2) if asked.json else table)
+    return 0
+
+
+def _measured(name: str, asked: argparse.Namespace) -> list[Figure]:
+    if name == "renewals":
+        return renewals.figures(renewals=asked.renewals, items=asked.items, rounds=asked.rounds)
+    if name == "scan":
+        return scan.figures(asked.rows, due=asked.due, rounds=asked.rounds)
+    return codes.figures(codes=asked.codes, renewals=asked.renewals)
+
+
+def _asked(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("which", nargs="*", choices=[*ALL, []], help="all, unless named")
+    parser.add_argument("--renewals", type=int, default=10_000, help="through the whole chain")
+    parser.add_argument("--items", type=int, default=50_000, help="through the bare pipeline")
+    parser.add_argument("--rows", type=int, nargs=2, default=(500_000, 5_000_000))
+    parser.add_argument("--due", type=int, default=scan.DUE, help="rows that are due")
+    parser.add_argument("--codes", type=int, default=600)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, too")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

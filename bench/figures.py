@@ -1,0 +1,99 @@
+"""What was measured, as a table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import statistics
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """
+    One line of the table. ``reached``: whether the goal was; ``None``, if there is none.
+    """
+
+    what: str
+    value: float
+    unit: str
+    goal: str = ""
+    reached: bool | None = None
+    method: str = ""
+
+
+def at_least(what: str, value: float, unit: str, goal: float, *, method: str = "") -> Figure:
+    return Figure(
+        what=what,
+        value=value,
+        unit=unit,
+        goal=f"≥ {goal:g}",
+        reached=value >= goal,
+        method=method,
+    )
+
+
+def at_most(what: str, value: float, unit: str, goal: float, *, method: str = "") -> Figure:
+    return Figure(
+        what=what,
+        value=value,
+        unit=unit,
+        goal=f"≤ {goal:g}",
+        reached=value <= goal,
+        method=method,
+    )
+
+
+def machine() -> Mapping[str, Any]:
+    return {
+        "cores": os.cpu_count(),
+        "processor": platform.machine(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+    }
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """
+    The value that this share of them does not exceed.
+    """
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def as_json(figures: Sequence[Figure]) -> Mapping[str, Any]:
+    return {"machine": machine(), "figures": [asdict(figure) for figure in figures]}
+
+
+def as_markdown(figures: Sequence[Figure]) -> str:
+    """
+    A table that the README can take, and below it the machine and how each was measured.
+    """
+    lines = ["| What | Figure | Goal | |", "|---|---:|---:|---|"]
+    for one in figures:
+        mark = {True: "✓", False: "missed", None: ""}[one.reached]
+        lines.append(f"| {one.what} | {_number(one.value)} {one.unit} | {one.goal} | {mark} |")
+    on = machine()
+    lines += [
+        "",
+        "{cores} cores ({processor}, {system}), Python {python}, SQLite {sqlite}.".format(**on),
+        "",
+    ]
+    methods = dict.fromkeys(one.method for one in figures if one.method)
+    return "\n".join([*lines, *(f"- {method}" for method in methods), ""])
+
+
+def _number(value: float) -> str:
+    if value >= 100:  # noqa: PLR2004 - three figures are enough
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
