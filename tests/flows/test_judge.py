@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 POLICIES = load_policies()
-IN_TAIPEI = '{"at": "2026-03-02T02:00:00+08:00", "to": "", "subject": "", "body": "", "id": "", "ref": ""}\n'
+IN_TAIPEI = json.dumps(
+    {"at": "2026-03-02T02:00:00+08:00", "to": "", "subject": "", "body": "", "id": "", "ref": ""}
+)
 Break = Callable[[Ledgers], object]
 
 
@@ -299,7 +302,7 @@ def test_what_may_still_end_well_is_wrong_only_when_the_story_is_over(tmp_path: 
         ("bank", "{", "bank.jsonl:6", "the line is cut off"),
         ("sms", '{"at": "2026-03-02T02:00:00+00:00"}\n', "sms.jsonl:9", "missing required field"),
         ("ca", "[]\n", "ca.jsonl:10", "Expected `object`"),
-        ("mail", IN_TAIPEI, "mail.jsonl:4", "times are UTC"),
+        ("mail", f"{IN_TAIPEI}\n", "mail.jsonl:4", "times are UTC"),
         ("cards", '{"place": "elsewhere"}\n', "cards.jsonl:15", "does not know a field"),
     ],
 )  # fmt: skip
