@@ -19,12 +19,16 @@ if TYPE_CHECKING:
     from renewal.store.work import Work
 
 
+#: Written out, for SQLite does not use a partial index for states that are bound.
+is_open = t.c.state.in_([sa.literal_column(f"'{state}'") for state in OPEN])
+
+
 def open_in_slot(work: Work, slot: str) -> Renewal | None:
     """
     The renewal that is under way there, if any.
     """
     work.flush()
-    found = work.renewals.read(sa.select(t).where(t.c.slot == slot, t.c.state.in_(OPEN)))
+    found = work.renewals.read(sa.select(t).where(t.c.slot == slot, is_open))
     return found[0] if found else None
 
 

@@ -71,6 +71,7 @@ certificates = sa.Table(
 )
 
 sa.Index("ix_certificates_serial", certificates.c.serial)
+sa.Index("ix_certificates_slot", certificates.c.slot)
 # I2: at most one in force in a slot, whatever the code believes.
 sa.Index(
     "uq_certificates_slot_in_force",

@@ -267,6 +267,8 @@ CREATE INDEX ix_certificates_customer ON certificates (customer)
 
 CREATE INDEX ix_certificates_serial ON certificates (serial)
 
+CREATE INDEX ix_certificates_slot ON certificates (slot)
+
 CREATE INDEX ix_certificates_to_announce_postgresql ON certificates (product, not_after, id) INCLUDE (customer, version) WHERE state = 'active' AND announced_at IS NULL
 
 CREATE INDEX ix_certificates_to_leave_postgresql ON certificates (product, not_after, id) INCLUDE (customer, version) WHERE state = 'active' AND left_at IS NULL

@@ -265,6 +265,8 @@ CREATE INDEX ix_certificates_customer ON certificates (customer)
 
 CREATE INDEX ix_certificates_serial ON certificates (serial)
 
+CREATE INDEX ix_certificates_slot ON certificates (slot)
+
 CREATE INDEX ix_certificates_to_announce_sqlite ON certificates (product, not_after, id, customer, version, state, announced_at) WHERE state = 'active' AND announced_at IS NULL
 
 CREATE INDEX ix_certificates_to_leave_sqlite ON certificates (product, not_after, id, customer, version, state, left_at) WHERE state = 'active' AND left_at IS NULL
