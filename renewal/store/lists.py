@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 
 from renewal.eventlog.port import Record
-from schema.tables.log import dead_letters, events, offsets, parked
+from schema.tables.log import dead_letters, events, inbox, offsets, parked
 from schema.tables.people import certificates
 from schema.tables.renewals import OPEN, decisions, messages, renewals
 
@@ -28,7 +28,7 @@ class Standing(NamedTuple):
     """
 
     position: int
-    behind: int  #: events of its topics after that, its own or not
+    behind: int  #: events of its kinds that it has not taken yet
     parked: int
     dead: int
     next_due: datetime | None  #: of the parked ones
@@ -43,12 +43,23 @@ def by_state(look: Work) -> Mapping[str, Mapping[str, int]]:
     return found
 
 
-def standing(look: Work, consumer: str, topics: Sequence[str]) -> Standing:
+def standing(look: Work, consumer: str, topics: Sequence[str], kinds: Sequence[str]) -> Standing:
+    """
+    Count what waits for a consumer: an offset is noted late, so its inbox has the last word.
+    """
     position = (
         look.connection.scalar(sa.select(offsets.c.position).where(offsets.c.consumer == consumer))
         or 0
     )
-    behind = sa.select(sa.func.count()).where(events.c.topic.in_(topics), events.c.seq > position)
+    taken = sa.select(inbox.c.identity).where(
+        inbox.c.consumer == consumer, inbox.c.identity == events.c.identity
+    )
+    behind = sa.select(sa.func.count()).where(
+        events.c.topic.in_(topics),
+        events.c.seq > position,
+        events.c.kind.in_(kinds),
+        ~taken.exists(),
+    )
     waiting = sa.select(sa.func.count(), sa.func.min(parked.c.due)).where(
         parked.c.consumer == consumer
     )

@@ -39,6 +39,7 @@ def command(ctx: click.Context, desk: Desk, *, as_json: bool) -> None:
 def _status(look: Work) -> dict[str, Any]:
     from renewal.store import leases, lists  # noqa: PLC0415 - help needs none
     from scheduler.timetable import LEASE  # noqa: PLC0415
+    from schema.codec import kind_name  # noqa: PLC0415
     from xuqi.house import CONSUMERS  # noqa: PLC0415
 
     lease = leases.current(look, LEASE)
@@ -46,8 +47,10 @@ def _status(look: Work) -> dict[str, Any]:
         "at": look.at,
         **lists.by_state(look),
         "consumers": {
-            kind.group: lists.standing(look, kind.group, kind.topics)._asdict()
-            for kind in CONSUMERS
+            it.group: lists.standing(
+                look, it.group, it.topics, [kind_name(kind) for kind in it.kinds]
+            )._asdict()
+            for it in CONSUMERS
         },
         "next_reminder": lists.next_reminder(look),
         "leader": {**lease._asdict(), "leads": lease.until > look.at} if lease else None,

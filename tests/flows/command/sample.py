@@ -43,7 +43,13 @@ YEAR = timedelta(days=364)
 PIN, PUK = "123456", "12345678"
 TOKEN = "029dc2d0"  # noqa: S105 - a serial
 BROWSER, CORPORATE, CARD = 1, 2, 3  #: certificates, and their customers
-PRODUCTS = {BROWSER: "securities-browser", CORPORATE: "corporate-token", CARD: "cooperative-card"}
+ANOTHER_CARD = 4
+PRODUCTS = {
+    BROWSER: "securities-browser",
+    CORPORATE: "corporate-token",
+    CARD: "cooperative-card",
+    ANOTHER_CARD: "cooperative-card",
+}
 
 
 @dataclass

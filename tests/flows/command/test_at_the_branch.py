@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.flows.command.sample import CARD, CORPORATE, PIN, PUK
+from tests.flows.command.sample import ANOTHER_CARD, CARD, CORPORATE, PIN, PUK
 from token_station import manners
 from token_station.card_memory import load
-from xuqi.places import StationPlace
+from xuqi.places import Place, StationPlace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,6 +85,21 @@ def test_a_script_tries_a_wrong_pin_once(waiting: Bank) -> None:
     assert tries_left(waiting) == manners.P.pin_tries - 1
 
 
+def test_a_wrong_pin_is_not_tried_on_while_another_token_waits_for_its_certificate(
+    waiting: Bank,
+) -> None:
+    waiting.card(ANOTHER_CARD)
+    asked = ("--branch", "001", "--who", "T01", "--why", "asked at the counter")
+    assert waiting.run("renewals", "start", str(ANOTHER_CARD), *asked).exit_code == 0
+    waiting.drain()
+
+    typed = f"654321\n{PIN}\n" + "654321\n" * 9
+    result = waiting.run("station", "--once", "--wait", "0.7", typed=typed)
+
+    assert "waits for the new certificate" in result.stdout
+    assert tries_left(waiting) == manners.P.pin_tries - 1
+
+
 def test_the_last_try_is_spent_only_after_an_express_yes(waiting: Bank) -> None:
     for _ in range(manners.P.pin_tries - 1):
         waiting.run("station", "--once", "--wait", "0", typed="654321\n")
@@ -123,6 +138,10 @@ def test_a_service_gives_way_to_a_person(bank: Bank) -> None:
     assert not service.wanted()
     service.release()
 
+    before = Place(bank.home / "station" / "001.wanted")
+    assert before.take()  # as a person does who waits for the service to let go
+    assert not service.take_for_service()
+    before.release()
     with person.for_a_person():
         assert service.wanted()
         assert not service.take_for_service()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time
@@ -14,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.flows.command import sample
+from xuqi.command import exit_code
+from xuqi.places import AddressError
+from xuqi.serving import web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -144,24 +148,36 @@ def test_what_was_asked_before_a_power_cut_is_done_after_it(bank: Bank) -> None:
     assert after_the_cut is False
 
 
-def test_two_of_them_do_not_serve_one_sqlite_home(bank: Bank) -> None:
-    with serving(bank.home):
+def test_a_second_one_is_told_why_it_cannot_serve(bank: Bank) -> None:
+    with serving(bank.home) as url:
         second = started(bank.home)
         out, err = second.communicate(timeout=DEADLINE)
+        site = web.Site(store=bank.house.store, public=url, ca=None, token=None, troubles=list[str])
+        with pytest.raises(AddressError, match="XUQI_PORT") as elsewhere:
+            web.server(site, "127.0.0.1", int(url.rpartition(":")[2]))
 
     assert (second.returncode, out) == (3, "")
     assert "running on" in err
     assert len(err.strip().splitlines()) == 1
+    assert exit_code(elsewhere.value) == 3
 
 
-def test_an_address_that_is_taken_is_told_with_the_setting_to_change(bank: Bank) -> None:
-    with serving(bank.home) as url, sample.opened(bank.home.with_name("other")) as other:
-        port = url.rpartition(":")[2]
-        second = started(other.home, XUQI_PORT=port)
-        _, err = second.communicate(timeout=DEADLINE)
+def test_events_are_followed_while_another_process_makes_them(bank: Bank) -> None:
+    follower = subprocess.Popen(
+        sample.command_line("events", "tail", "--follow", "--json"),
+        env=sample.surroundings(bank.home),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        bank.run("scan")
+        assert follower.stdout is not None
+        kinds = [json.loads(follower.stdout.readline())["kind"] for _ in range(2)]
+    finally:
+        follower.kill()
+        follower.communicate()
 
-    assert second.returncode == 3
-    assert "XUQI_PORT" in err
+    assert kinds == ["renewal-due.v1", "reminder-due.v1"]
 
 
 def test_a_station_without_a_person_takes_its_jobs_and_lets_a_person_have_the_readers(
