@@ -9,6 +9,10 @@ TAIPEI = timezone(timedelta(hours=8), "Asia/Taipei")
 
 LAST_SECOND = time(23, 59, 59, tzinfo=TAIPEI)
 
+#: 99991231235959Z is how a certificate says that it never ends (RFC 5280, 4.1.2.5); a year of
+#: room is left, so that neither Taipei nor a window lies beyond what a datetime can say.
+END_OF_TIME = datetime(9998, 12, 31, tzinfo=UTC)
+
 
 def day_of(moment: datetime) -> date:
     """
@@ -19,7 +23,7 @@ def day_of(moment: datetime) -> date:
     """
     if moment.tzinfo is None:
         raise ValueError("a moment without a time zone has no day in Taipei")
-    return moment.astimezone(TAIPEI).date()
+    return min(moment, END_OF_TIME).astimezone(TAIPEI).date()
 
 
 def start_of(day: date) -> datetime:

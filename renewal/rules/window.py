@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from renewal.rules.taipei import whole_second
+from renewal.rules.taipei import END_OF_TIME, whole_second
 
 if TYPE_CHECKING:
     from schema.policy import Window
@@ -29,7 +29,7 @@ def closes_at(not_after: datetime, window: Window) -> datetime:
     """
     Return the last second in which the certificate may be renewed; all of it still counts.
     """
-    return not_after + timedelta(days=window.after_days)
+    return min(not_after, END_OF_TIME) + timedelta(days=window.after_days)
 
 
 def phase_at(now: datetime, not_after: datetime, window: Window) -> Phase:

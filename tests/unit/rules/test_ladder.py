@@ -239,3 +239,12 @@ def test_after_a_downtime_one_reminder_to_collect_until_the_renewal_is_given_up(
     assert collect_owed(issued + 13 * DAY, issued, BROWSER, None) == 7
     assert collect_owed(issued + 14 * DAY - TICK, issued, BROWSER, 1) == 7
     assert collect_owed(issued + 14 * DAY, issued, BROWSER, 1) is None
+
+
+def test_nobody_is_reminded_of_a_certificate_that_never_ends() -> None:
+    never = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+
+    for policy in load_policies().values():
+        assert owed(now, never, policy, None) is None
+        assert next_look(now, never, policy, None) is None

@@ -107,3 +107,10 @@ def test_the_zone_in_which_a_moment_is_written_changes_nothing(
 def test_a_moment_without_a_zone_is_refused() -> None:
     with pytest.raises(TypeError):
         phase_at(datetime(2021, 10, 1), night("2021-10-29"), MONTH)  # noqa: DTZ001 - the point
+
+
+def test_a_certificate_that_never_ends_has_no_window_to_be_in() -> None:
+    never = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+    assert phase_at(datetime(2026, 11, 23, tzinfo=UTC), never, MONTH) is Phase.BEFORE
+    assert closes_at(never, MONTH) > datetime(9998, 1, 1, tzinfo=UTC)
