@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from renewal import cycle
-from renewal.errors import GatewayRefusedError, GatewayUnsureError
+from renewal.errors import GatewayRefusedError, GatewayUnavailableError, GatewayUnsureError
 from renewal.gateways.bank.port import Booking, CoreBanking, Found, Op
 from renewal.outcome import Done, IfInterrupted, Outcome, Reject, Retry
 from renewal.store import fee_books
@@ -113,7 +113,7 @@ class Billing:
         if renewal.state != "confirmed":
             return self._found_again(renewal, work) if ask else Done()
         stopped = cycle.why_stopped(work.certificates.get(renewal.certificate))
-        if stopped is not None and renewal.fee_state != "holding":
+        if stopped is not None:  # if a hold was begun, the refusal finds out and voids it
             return Done(emit=cycle.refuse(work, renewal, stopped, self.policies))
         how = self.policies.of(renewal.product).fee.how
         if how is FeeHow.HOLD:
@@ -256,7 +256,10 @@ class Billing:
         return Booked()
 
     def _found_out(self, booking: Booking) -> Booked:
-        found = self.bank.inquire(booking.id)
+        try:
+            found = self.bank.inquire(booking.id)
+        except GatewayUnavailableError as error:  # "nothing happened" is true of the inquiry only
+            raise GatewayUnsureError("the bank cannot say what became of it") from error
         if found is Found.UNKNOWN:
             raise GatewayUnsureError("the bank does not know the booking yet")
         return Booked(refused="the bank has declined it" if found is Found.REFUSED else "")

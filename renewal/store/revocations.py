@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 def online(work: Work, customer: int, since: datetime) -> int:
     """
     How often the customer has revoked online since then: each time took one code, used up.
+
+    What this very transaction is doing does not count.
     """
     query = sa.select(sa.func.count()).where(
         challenges.c.customer == customer,
         challenges.c.action == Purpose.REVOKE.value,
         challenges.c.used_at >= since,
+        challenges.c.used_at < work.at,
     )
     return work.connection.scalar(query) or 0
