@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from renewal.store.engine import Store
     from renewal.store.rows import Message
 
-PAGE = 100
+PAGE = 20  #: calls between two transactions, so that a stopping process waits for few
 AT_MOST = 2_000
 #: A carrier tells by itself; it is asked when that is late.
 ASK_AFTER = timedelta(minutes=15)

@@ -56,14 +56,19 @@ def this_process() -> str:
 class _Fenced:
     """
     The store as a leader of one term sees it: what it writes after its term does not stand.
+
+    A job that is told to stop does so between two transactions: the next one goes on from there.
     """
 
-    def __init__(self, store: Store, term: int) -> None:
+    def __init__(self, store: Store, term: int, stopping: threading.Event) -> None:
         self._store = store
         self._term = term
+        self._stopping = stopping
 
     @contextmanager
     def work(self) -> Iterator[Work]:
+        if self._stopping.is_set():
+            raise leases.NotLeadingError(f"term {self._term} of {LEASE} is being given up")
         with self._store.work() as work:
             leases.fence(work, LEASE, self._term)
             yield work
@@ -88,6 +93,7 @@ class Timetable:
     holder: str = field(default_factory=this_process)
     every: Mapping[str, timedelta] = field(default_factory=lambda: EVERY)
     _term: int | None = None
+    _stopping: threading.Event = field(default_factory=threading.Event)
     _leading: threading.Lock = field(default_factory=threading.Lock)
     _asked_up_to: str = ""
     _triggers: BackgroundScheduler | None = None
@@ -115,6 +121,7 @@ class Timetable:
         """
         Return when no job is running; another scheduler can lead at once.
         """
+        self._stopping.set()
         if self._triggers is not None:
             self._triggers.shutdown(wait=True)
             self._triggers = None
@@ -154,7 +161,7 @@ class Timetable:
         Run one job as the leader of that term. Nothing of it stands if the term is over.
         """
         # The jobs use no more of a store than a fenced one has.
-        fenced = cast("Store", _Fenced(self.store, term))
+        fenced = cast("Store", _Fenced(self.store, term, self._stopping))
         try:
             done = self._jobs()[name](fenced)
         except leases.NotLeadingError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from renewal.gateways.ca.http import Answer, Publisher
     from renewal.store.engine import Store
+
+log = logging.getLogger(__name__)
 
 LONGEST = 64 * 1024  #: bytes of a request
 SMS_STATUS = "/sms-status/"
@@ -108,6 +112,10 @@ def _text(status: HTTPStatus) -> Answer:
 class Server(ThreadingHTTPServer):
     daemon_threads = True  # a client that keeps its connection does not keep the process
     allow_reuse_address = True
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - its names
+        # One line: a client that goes away in the middle is nothing to look at.
+        log.warning("a request was not answered: %s", type(sys.exception()).__name__)
 
 
 def server(site_: Site, host: str, port: int) -> Server:

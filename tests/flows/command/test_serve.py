@@ -180,7 +180,7 @@ def test_events_are_followed_while_another_process_makes_them(bank: Bank) -> Non
     assert kinds == ["renewal-due.v1", "reminder-due.v1"]
 
 
-def test_a_station_without_a_person_takes_its_jobs_and_lets_a_person_have_the_readers(
+def test_a_served_station_takes_its_jobs_and_lets_a_person_have_the_readers_to_write(
     bank: Bank,
 ) -> None:
     bank.card(sample.CARD)
@@ -190,7 +190,13 @@ def test_a_station_without_a_person_takes_its_jobs_and_lets_a_person_have_the_re
 
     with serving(bank.home) as _:
         eventually(lambda: journal.exists() and b"token seen" in journal.read_bytes())
+        before = journal.read_bytes()
         listed: Any = bank.rows("token", "list")
+        written = bank.run("station", "--once", "--wait", "20", typed=f"{sample.PIN}\n")
+        eventually(lambda: [row["state"] for row in bank.rows("renewals", "list")] == ["done"])
+        content = bank.rows("token", "show")
 
     assert [row["serial"] for row in listed] == ["029dc2d3"]
-    assert b"PIN verified" not in journal.read_bytes()
+    assert b"PIN verified" not in before
+    assert "written and proven" in written.stdout
+    assert len(content) == 2

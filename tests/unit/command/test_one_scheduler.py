@@ -98,6 +98,19 @@ def test_a_leader_that_slept_through_its_term_is_fenced_off(
     assert first.run("scan") is None
 
 
+def test_a_job_stops_between_two_transactions_when_its_scheduler_does(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = scheduler(store, "first")
+    term = first.lead()
+    assert term is not None
+
+    first.stop()
+
+    assert first.run_in_term("scan", term) is None
+    assert "is being given up" in caplog.text
+
+
 def test_a_fenced_transaction_leaves_nothing(store: Store) -> None:
     with store.work() as work:
         term = leases.take(work, LEASE, "first", LASTS)
