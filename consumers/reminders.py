@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from consumers.sending import (
@@ -20,6 +20,8 @@ from consumers.sending import (
     handed_before,
     withdrawn,
 )
+from renewal.cycle import schedule_reminder
+from renewal.errors import GatewayUnavailableError
 from renewal.gateways.sms.port import Lane
 from renewal.outcome import Done, IfInterrupted, Outcome, Retry
 from renewal.rules import ladder, suppression
@@ -36,14 +38,19 @@ from templates.facts import Reminder, ReminderItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from renewal.cycle import Policies
     from renewal.store.engine import Store
-    from renewal.store.rows import Certificate, Customer
+    from renewal.store.rows import Certificate, Customer, Message
     from renewal.store.work import Work
     from schema.policy import Policy
     from templates.voice import Voice
+
+QUIET = "quiet hours"
+IN_VAIN = "in vain by now"
+#: A carrier that is away so long spends no try: nothing is lost by waiting.
+LONGEST_OUTAGE = timedelta(days=1)
+LONGEST_WAIT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +66,15 @@ class Owed:
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
+    """
+    One message to be handed over.
+    """
+
     out: Outgoing
-    certificates: tuple[int, ...]
+    certificates: tuple[int, ...]  #: of which it tells
+    dropped: tuple[int, ...] = ()  #: of which it was to tell, and must not now
+    claimed_at: datetime
+    in_vain: str = ""  #: why nothing of it is to be told any more; an earlier attempt may have
 
 
 @dataclass(frozen=True)
@@ -178,9 +192,13 @@ class Reminders:
         owed: list[Owed],
         channels: Sequence[Channel],
         work: Work,
+        *,
         instead_of: str | None = None,
     ) -> Order | Outcome:
         why: Suppression | None = Suppression.NO_CONTACT
+        step = min(one.threshold for one in owed)
+        closes = min(closes_at(one.certificate.not_after, one.policy.window) for one in owed)
+        later: tuple[datetime, str] | None = None
         for channel in channels:
             why = suppression.why_not_reached(
                 channel=channel,
@@ -188,17 +206,23 @@ class Reminders:
                 contact=contact(customer, channel),
                 sms_sent_today=self.sight.sms_today.get(customer.id, 0),
             )
-            if why is None:
-                step = min(one.threshold for one in owed)
-                until = allowed_from(work.at, channel, self.calendar, step=step)
-                if until > work.at:
-                    return self._put_off(owed, until, "quiet hours", work, event)
-                return self._send(event, customer, owed, channel, work, instead_of)
-            if why.defers:
-                return self._put_off(owed, suppression.cap_ends(work.at), why.value, work, event)
-            if not why.next_channel:
+            if why is None or why.defers:
+                until = self._free_from(work.at, channel, step, cap=why is not None)
+                if until <= work.at:
+                    return self._send(event, customer, owed, channel, work, instead_of=instead_of)
+                later = later or (until, why.value if why else QUIET)
+                if until <= closes:
+                    break
+                # By then it is in vain: another channel may still bring it in time.
+            elif not why.next_channel:
                 break
+        if later is not None:
+            return self._put_off(owed, *later, work, event)
         return self._unreached(owed, why, work, instead_of)
+
+    def _free_from(self, moment: datetime, channel: Channel, step: int, *, cap: bool) -> datetime:
+        since = suppression.cap_ends(moment) if cap else moment
+        return allowed_from(since, channel, self.calendar, step=step)
 
     def _unreached(
         self, owed: list[Owed], why: Suppression | None, work: Work, instead_of: str | None
@@ -245,6 +269,7 @@ class Reminders:
         owed: list[Owed],
         channel: Channel,
         work: Work,
+        *,
         instead_of: str | None,
     ) -> Order:
         out = self._written(_message_id(event), customer, owed, channel, work)
@@ -271,7 +296,11 @@ class Reminders:
             )
         if channel is Channel.SMS:
             self.sight.sms_today[customer.id] = self.sight.sms_today.get(customer.id, 0) + 1
-        return Order(out=out, certificates=tuple(one.certificate.id for one in owed))
+        return Order(
+            out=out,
+            certificates=tuple(one.certificate.id for one in owed),
+            claimed_at=work.at,
+        )
 
     def _written(
         self, message: str, customer: Customer, owed: list[Owed], channel: Channel, work: Work
@@ -304,21 +333,74 @@ class Reminders:
     ) -> Order | Outcome:
         """
         The message was claimed before; if it may have been handed over, its carrier is asked.
+
+        It tells what is true now, and of what is still to be told.
         """
         message = work.messages.get(_message_id(event))
         if message.state != "claimed":
             return Done()
-        channel = Channel(message.channel)
-        owed = self._told(message.id, work)
-        until = allowed_from(
-            work.at, channel, self.calendar, step=min((one.threshold for one in owed), default=0)
+        channel, claimed_at = Channel(message.channel), message.claimed_at or work.at
+        told = self._told(message.id, work)
+        kept = [one for one in told if self._still_wanted(one, customer, channel, work)]
+        kept = [self._most_urgent(one, message, work) for one in kept]
+        until = self._resumes(message, kept, customer, work)
+        if kept and until > work.at:
+            return Retry(until - work.at, QUIET, spends_a_try=False)
+        if not kept and (not ask or contact(customer, channel) is Contact.NONE):
+            # Without an address nothing is known any more by which a carrier could be asked.
+            self._withdraw(message.id, [one.certificate.id for one in told], IN_VAIN, work)
+            return Done()
+        out = self._written(message.id, customer, kept or told, channel, work)
+        here = {one.certificate.id for one in kept}
+        gone = tuple(one.certificate.id for one in told if one.certificate.id not in here)
+        return Order(
+            out=replace(out, ask=ask, since=claimed_at - timedelta(minutes=5)),
+            certificates=tuple(here),
+            dropped=gone,
+            claimed_at=claimed_at,
+            in_vain="" if kept else IN_VAIN,
         )
-        if until > work.at:
-            return Retry(until - work.at, "quiet hours", spends_a_try=False)
-        out = self._written(message.id, customer, owed, channel, work)
-        claimed = message.claimed_at or work.at
-        out = replace(out, ask=ask, since=claimed - timedelta(minutes=5))
-        return Order(out=out, certificates=tuple(one.certificate.id for one in owed))
+
+    def _still_wanted(self, one: Owed, customer: Customer, channel: Channel, work: Work) -> bool:
+        told = work.certificates.get(one.certificate.id).told
+        return (
+            (told is None or told >= one.threshold)  # else a later one was told meanwhile
+            and one.certificate.state == "active"
+            and self._why_not(one, work.at) is None
+            and not customer.opted_out
+            and contact(customer, channel) is Contact.GOOD
+        )
+
+    def _most_urgent(self, one: Owed, message: Message, work: Work) -> Owed:
+        """
+        The message tells of a later threshold too, if one has passed while it waited.
+        """
+        certificate = work.certificates.get(one.certificate.id)
+        step = ladder.owed(work.at, certificate.not_after, one.policy, one.threshold)
+        if step is None:
+            return one
+        told = message_queries.claim(certificate.id, step, message.channel, message.id)
+        message_queries.write_claims(work, [told])
+        certificate = work.certificates.change(certificate, told=step)
+        work.decide(
+            certificate.id,
+            "reminder",
+            "claimed",
+            threshold=step,
+            channel=message.channel,
+            message=message.id,
+        )
+        return replace(one, certificate=certificate, threshold=step)
+
+    def _resumes(
+        self, message: Message, kept: Sequence[Owed], customer: Customer, work: Work
+    ) -> datetime:
+        channel = Channel(message.channel)
+        mine = message.owed_at >= start_of(day_of(work.at))  # it is counted among today's itself
+        others = self.sight.sms_today.get(customer.id, 0) - mine
+        cap = channel is Channel.SMS and others >= suppression.SMS_A_DAY
+        step = min((one.threshold for one in kept), default=0)
+        return self._free_from(work.at, channel, step, cap=cap)
 
     def _told(self, message: str, work: Work) -> list[Owed]:
         found = []
@@ -337,10 +419,8 @@ class Reminders:
         """
         The message did not arrive: the next channel that was not tried, or the branch calls.
         """
-        owed = self._not_in_vain(
-            [one for one in self._told(event.message, work) if one.certificate.state == "active"],
-            work,
-        )
+        told = self._told(event.message, work)
+        owed = self._not_in_vain([one for one in told if self._is_the_latest(one, work)], work)
         if not owed:
             return Done()
         claims = [message_queries.Told(one.certificate.id, one.threshold) for one in owed]
@@ -348,42 +428,89 @@ class Reminders:
         left = [channel for channel in owed[0].policy.channels if channel.value not in tried]
         return self._reach(event, customer, owed, left, work, instead_of=event.message)
 
+    def _is_the_latest(self, one: Owed, work: Work) -> bool:
+        """
+        A later threshold, told or owed by now, has a message of its own.
+        """
+        certificate = work.certificates.get(one.certificate.id)
+        if certificate.told is not None and certificate.told < one.threshold:
+            return False
+        later = ladder.owed(work.at, certificate.not_after, one.policy, one.threshold)
+        return certificate.state == "active" and later is None
+
     # --- carry out ------------------------------------------------------------------------------
 
-    def carry_out(self, order: Order) -> Handed | Failed | Withdrawn:
-        with self.store.look() as look:  # asked again just before sending
+    def carry_out(self, order: Order) -> Handed | Failed | Withdrawn | Retry:
+        wanted, now = self._wanted(order)  # asked again just before sending
+        if len(wanted) < len(order.certificates) or order.in_vain:
+            before = handed_before(self.carriers, order.out)
+            if before is None and wanted:
+                return Retry(timedelta(0), "one of them is in vain now", spends_a_try=False)
+            return before or Withdrawn(order.in_vain or "renewed meanwhile")
+        try:
+            return hand_over(self.carriers, order.out)
+        except GatewayUnavailableError as error:
+            waited = now - order.claimed_at
+            if not error.spends_a_try or waited > LONGEST_OUTAGE:
+                raise
+            after = min(max(error.retry_after, waited / 4), LONGEST_WAIT)
+            return Retry(after, str(error), spends_a_try=False)
+
+    def _wanted(self, order: Order) -> tuple[set[int], datetime]:
+        with self.store.look() as look:
             look.certificates.load(order.certificates)
+            found = [look.certificates.get(key) for key in order.certificates]
             busy = renewal_queries.under_way(look, order.certificates)
-            wanted = [
-                certificate
-                for certificate in map(look.certificates.get, order.certificates)
-                if certificate.state == "active" and certificate.id not in busy
-            ]
-        if not wanted:
-            return handed_before(self.carriers, order.out) or Withdrawn("renewed meanwhile")
-        return hand_over(self.carriers, order.out)
+            if any(self._is_prepaid(one) for one in found):
+                busy |= renewal_queries.paid_for(look, order.certificates)
+        return {one.id for one in found if one.state == "active"} - busy, look.at
+
+    def _is_prepaid(self, certificate: Certificate) -> bool:
+        return self.policies.of(certificate.product).fee.how is FeeHow.PREPAID
+
+    def preload_orders(self, orders: Sequence[Order], work: Work) -> None:
+        work.messages.load(order.out.message for order in orders)
 
     def conclude(self, order: Order, answer: Handed | Failed | Withdrawn, work: Work) -> Outcome:
         message = order.out.message
         if isinstance(answer, Withdrawn):
-            withdrawn(work, message, answer.why)
-        else:
-            handed(work, message, answer)
-        what = {Handed: "sent", Failed: "failed", Withdrawn: "suppressed"}[type(answer)]
-        why = answer.code if isinstance(answer, Failed) else getattr(answer, "why", "")
-        for certificate in order.certificates:
-            work.decide(
-                certificate,
-                "reminder",
-                what,
-                why,
-                channel=order.out.channel.value,
-                message=message,
-            )
-        if isinstance(answer, Failed):
-            customer = work.messages.get(message).customer
-            return Done(emit=(MessageFailed(message=message, customer=customer, code=answer.code),))
-        return Done()
+            self._withdraw(message, (*order.certificates, *order.dropped), answer.why, work)
+            return Done()
+        handed(work, message, answer)
+        if not (isinstance(answer, Handed) and answer.before):
+            self._take_back(message, order.dropped, work)
+        failed = answer.code if isinstance(answer, Failed) else None
+        what = "sent" if failed is None else "failed"
+        _decide(work, order.certificates, what, failed or "", message)
+        if failed is None:
+            return Done()
+        customer = work.messages.get(message).customer
+        return Done(emit=(MessageFailed(message=message, customer=customer, code=failed),))
+
+    def _withdraw(self, message: str, certificates: Sequence[int], why: str, work: Work) -> None:
+        withdrawn(work, message, why)
+        _decide(work, certificates, "suppressed", why, message)
+        self._take_back(message, certificates, work)
+
+    def _take_back(self, message: str, certificates: Sequence[int], work: Work) -> None:
+        """
+        What the message was to tell, and never told, is owed again once nothing speaks against it.
+        """
+        for claimed in message_queries.withdraw_claims(work, message, certificates):
+            certificate = work.certificates.get(claimed.certificate)
+            if certificate.told != claimed.threshold:
+                continue  # a later one was told
+            policy = self.policies.of(certificate.product)
+            before = min((s for s in policy.ladder if s > claimed.threshold), default=None)
+            certificate = work.certificates.change(certificate, told=before)
+            if certificate.state == "active":
+                schedule_reminder(work, certificate, self.policies)
+
+
+def _decide(work: Work, certificates: Sequence[int], what: str, why: str, message: str) -> None:
+    channel = work.messages.get(message).channel
+    for certificate in certificates:
+        work.decide(certificate, "reminder", what, why, channel=channel, message=message)
 
 
 def _message_id(event: ReminderDue | MessageFailed) -> str:

@@ -51,6 +51,7 @@ class Handed:
     """
 
     carrier_id: str
+    before: bool = False  #: by an earlier attempt, as it was written then
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def handed_before(carriers: Carriers, out: Outgoing) -> Handed | None:
         found = carriers.sms.find(_as_sms(out), since=out.since)
     else:
         found = carriers.mail.find(_as_mail(out), since=out.since)
-    return Handed(found) if found else None
+    return Handed(found, before=True) if found else None
 
 
 def _as_sms(out: Outgoing) -> Sms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from renewal.rules import ladder
@@ -48,7 +49,10 @@ def reminder_due(work: Work, certificate: Certificate, policy: Policy) -> None:
     """
     Say that a reminder may be owed, and set when to look again.
     """
-    if certificate.customer is None or certificate.remind_at is None:
+    if certificate.remind_at is None:
+        return
+    if certificate.customer is None:  # nobody to tell: else it would stand first for ever
+        work.certificates.change(certificate, remind_at=None)
         return
     work.emit(
         ReminderDue(
@@ -59,6 +63,14 @@ def reminder_due(work: Work, certificate: Certificate, policy: Policy) -> None:
     )
     following = ladder.next_moment(work.at, certificate.not_after, policy, certificate.told)
     work.certificates.change(certificate, remind_at=following)
+
+
+def no_policy(work: Work, certificate: Certificate) -> None:
+    """
+    Look at a certificate again tomorrow: its product has no policy now.
+    """
+    work.decide(certificate.id, "reminder", "deferred", "there is no policy for the product")
+    work.certificates.change(certificate, remind_at=work.at + timedelta(days=1))
 
 
 def change_requested(work: Work, certificate: Certificate, change: Change) -> None:

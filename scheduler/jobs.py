@@ -81,14 +81,25 @@ def leave(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: int
     """
     left = 0
     for policy in policies.by_product.values():
-        for found, work in _pages(store, policy, _left, at_most - left, page):
-            busy = renewal_queries.under_way(work, [due.id for due in found])
-            gone = [due.id for due in found if due.id not in busy]
-            work.certificates.load(gone)
-            for certificate in gone:
-                producer.window_left(work, work.certificates.get(certificate))
+        after: Due | None = None
+        found: list[Due] = []
+        while left < at_most and (after is None or len(found) == page):
+            with store.work() as work:
+                found = _left(work, policy, after, page)
+                gone = _not_busy(work, found)[: at_most - left]
+                work.certificates.load(gone)
+                for certificate in map(work.certificates.get, gone):
+                    producer.window_left(work, certificate)
             left += len(gone)
+            if not found:
+                break
+            after = found[-1]
     return Scan(announced=left, full=left >= at_most)
+
+
+def _not_busy(work: Work, found: list[Due]) -> list[int]:
+    busy = renewal_queries.under_way(work, [due.id for due in found])
+    return [due.id for due in found if due.id not in busy]
 
 
 def _entered(work: Work, policy: Policy, after: Due | None, at_most: int) -> list[Due]:
@@ -141,7 +152,11 @@ def remind(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: in
             found = queries.to_remind(work, min(page, at_most - said))
             work.certificates.load(found)
             for certificate in map(work.certificates.get, found):
-                producer.reminder_due(work, certificate, policies.of(certificate.product))
+                policy = policies.by_product.get(certificate.product)
+                if policy is None:
+                    producer.no_policy(work, certificate)
+                else:
+                    producer.reminder_due(work, certificate, policy)
         said += len(found)
         if len(found) < page:
             return Scan(announced=said)
@@ -162,7 +177,9 @@ def tend(store: Store, policies: Policies, *, page: int = PAGE) -> Scan:
                 work, cycle.WAITS_FOR_CUSTOMER, work.at - timedelta(hours=1), after, page
             )
             for renewal in found:
-                policy = policies.of(renewal.product)
+                policy = policies.by_product.get(renewal.product)
+                if policy is None:
+                    continue  # one product without a policy does not keep the others waiting
                 if work.at - renewal.moved_at >= timedelta(days=policy.abandon_after_days):
                     renewal_producer.given_up(work, renewal, policies)
                     acted += 1

@@ -39,6 +39,21 @@ def write_claims(work: Work, claims: Sequence[dict[str, object]]) -> None:
         work.connection.execute(sa.insert(told), list(claims))
 
 
+def withdraw_claims(work: Work, message: str, certificates: Collection[int]) -> list[Told]:
+    """
+    Let these certificates' thresholds be claimed again: the message never told of them.
+
+    Answers of which nothing was claimed by another message, on another channel.
+    """
+    mine = [claim for claim in told_by(work, message) if claim.certificate in set(certificates)]
+    for page in pages([claim.certificate for claim in mine]):
+        work.connection.execute(
+            sa.delete(told).where(told.c.message == message, told.c.certificate.in_(page))
+        )
+    left = claimed_channels(work, mine)
+    return [claim for claim in mine if not left[claim]]
+
+
 def told_by(work: Work, message: str) -> list[Told]:
     """
     Of which certificates and thresholds a message tells.
@@ -68,8 +83,11 @@ def sms_today(work: Work, customers: Collection[int], since: datetime) -> dict[i
                 messages.c.customer.in_(page),
                 messages.c.channel == "sms",
                 messages.c.kind != "code",
-                messages.c.owed_at >= since,
-                messages.c.state.in_(("claimed", "handed over", "delivered", "uncertain")),
+                # One that was claimed the day before may have been handed over only today.
+                sa.or_(
+                    messages.c.handed_at >= since,
+                    sa.and_(messages.c.owed_at >= since, messages.c.state == "claimed"),
+                ),
             )
             .group_by(messages.c.customer)
         )
@@ -77,22 +95,25 @@ def sms_today(work: Work, customers: Collection[int], since: datetime) -> dict[i
     return found
 
 
+_unreported = (
+    sa.select(messages)
+    .where(
+        messages.c.state == sa.literal_column("'handed over'"),
+        messages.c.channel == "sms",
+        messages.c.handed_at < sa.bindparam("handed_before"),
+        messages.c.id > sa.bindparam("after"),
+    )
+    .order_by(messages.c.id)
+    .limit(sa.bindparam("at_most"))
+)
+
+
 def unreported(work: Work, handed_before: datetime, after: str, at_most: int) -> Sequence[Message]:
     """
     Text messages that were handed over before then and of whose end nothing was heard.
     """
-    query = (
-        sa.select(messages)
-        .where(
-            messages.c.state == sa.literal_column("'handed over'"),
-            messages.c.channel == "sms",
-            messages.c.handed_at < handed_before,
-            messages.c.id > after,
-        )
-        .order_by(messages.c.id)
-        .limit(at_most)
-    )
-    return work.messages.read(query)
+    named = {"handed_before": handed_before, "after": after, "at_most": at_most}
+    return work.messages.read(_unreported, named)
 
 
 def listed(work: Work, *, customer: int | None, after: str, at_most: int) -> Sequence[Message]:
