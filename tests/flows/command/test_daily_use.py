@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from back_office.imports.sample import customer_rows, write_customers
 from renewal.store import audit
 from renewal.store.shelf import ConflictError
 from schema.events import ReminderDue
@@ -431,3 +432,31 @@ def test_a_conflict_is_told_and_not_shown_as_a_crash(
     monkeypatch.setattr("renewal.cycle.request", somebody_was_first)
 
     refused(bank.run("renewals", "start", "1", "--who", "T", "--why", "w"), "changed meanwhile")
+
+
+def test_customers_come_in_from_a_file_with_a_finding_for_each_row_that_is_not_taken(
+    bank: Bank, tmp_path: Path
+) -> None:
+    file, findings = tmp_path / "customers.csv", tmp_path / "findings.csv"
+    write_customers(file, customer_rows(5))
+    with file.open("a", encoding="utf-8") as more:
+        more.write("half a row\n")
+
+    tried = bank.run("import", "customers", str(file), "--dry-run", "--findings", str(findings))
+    done = bank.run("import", "customers", str(file))
+    again = bank.run("import", "customers", str(file))
+
+    assert "dry run: 6 rows: 5 new" in tried.stdout
+    assert "line 7" in findings.read_text(encoding="utf-8-sig")
+    assert "done: 6 rows: 5 new" in done.stdout
+    assert "0 new, 0 changed, 5 unchanged, 1 refused" in again.stdout
+    assert [result.exit_code for result in (tried, done, again)] == [1, 1, 1]
+
+
+def test_check_finds_nothing_wrong_with_what_the_house_has_done(bank: Bank) -> None:
+    bank.run("scan")
+    bank.drain()
+
+    result = bank.run("check")
+
+    assert result.exit_code == 0, result.output
