@@ -85,7 +85,7 @@ def relaying(relay: Relay, stop: threading.Event) -> Loop:
         if not relay.run_once() and not stop.is_set():
             relay.store.wait_for_change(seen, LOOK_AGAIN)
 
-    return Loop("relay", turn, stop)
+    return Loop(relay.lane, turn, stop)
 
 
 class Nobody:

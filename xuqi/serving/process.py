@@ -19,7 +19,7 @@ from renewal.errors import XuqiError
 from renewal.gateways.ca.embedded import EmbeddedCa
 from scheduler.reports import ASK_AFTER
 from scheduler.timetable import Timetable
-from xuqi.logs import open_relay
+from xuqi.logs import check_topics, open_relays
 from xuqi.places import Place, StationPlace, TakenError
 from xuqi.readers import card_files
 from xuqi.serving import web
@@ -59,6 +59,7 @@ class Serving:
         Raises:
             XuqiError: it cannot begin; the text says why.
         """
+        check_topics(self.house.settings)
         with only_one(self.house), self._listening() as port:
             timetable = self._timetable()
             with self._consuming():
@@ -94,9 +95,8 @@ class Serving:
                 pools.append(pool)
             deliveries.append(house.delivery(consumer, pool=pool))
         self.loops += [consuming(delivery, self.stop) for delivery in deliveries]
-        relay = open_relay(house.store, house.log)
-        if relay is not None:
-            self.loops.append(relaying(relay, self.stop))
+        relays = open_relays(house.settings, house.store, house.log)
+        self.loops += [relaying(relay, self.stop) for relay in relays]
         if card_files(house.settings.home):
             place = StationPlace(house.settings.home, house.settings.branch)
             self.loops.append(attending(house, place, self.stop))
@@ -229,13 +229,14 @@ def log_to_stderr() -> None:
 
 def serve(house: House) -> int:
     """
-    Serve until SIGTERM or SIGINT; a second signal ends the process at once.
+    Serve until SIGTERM or SIGINT; a second SIGINT, a person's, ends the process at once.
     """
     log_to_stderr()
     serving = Serving(house)
 
     def told(number: int, _frame: object) -> None:
-        signal.signal(number, signal.SIG_DFL)
+        if number == signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)
         serving.stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
