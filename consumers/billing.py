@@ -270,7 +270,9 @@ class Billing:
         of_renewals = [one.booking for one in orders if one.booking.op in OF_RENEWALS]
         of_payments = [one.booking for one in orders if one.booking.op not in OF_RENEWALS]
         payments = [_payment(booking) for booking in of_payments]
-        work.renewals.load(booking.ref for booking in of_renewals)
+        keys = [booking.ref for booking in of_renewals]
+        work.renewals.load(keys)
+        work.certificates.load(work.renewals.get(key).certificate for key in keys)
         work.payments.load(payments)
         holds = [booking.of or booking.id for booking in of_renewals]
         fee_books.preload(work, holds=holds, payments=payments)

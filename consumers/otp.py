@@ -173,6 +173,9 @@ class OneTimeCodes:
         except GatewayUnsureError as error:
             return Later(Retry(ASK_AGAIN, f"unsure: {error}", unsure=True))
 
+    def preload_orders(self, orders: Sequence[Order], work: Work) -> None:
+        work.messages.load(out.message for order in orders for out in order.outs)
+
     def conclude(self, order: Order, answer: Answer, work: Work) -> Outcome:
         for out, each in zip(order.outs, answer.each, strict=True):
             if not isinstance(each, Later):

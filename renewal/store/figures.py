@@ -18,23 +18,25 @@ if TYPE_CHECKING:
 
 class News(NamedTuple):
     """
-    What has come since an event: on which topics, the newest of all, and whose waiting is over.
+    What has come since an event: of which kinds, the newest of all, and whose waiting is over.
     """
 
-    topics: frozenset[str]
+    kinds: frozenset[str]
     newest: int
     due: frozenset[str]  # consumers
 
 
+_come = (
+    sa.select(events.c.kind, sa.func.max(events.c.seq))
+    .where(events.c.seq > sa.bindparam("since"))
+    .group_by(events.c.kind)
+)
+_due = sa.select(parked.c.consumer).where(parked.c.due <= sa.bindparam("now")).distinct()
+
+
 def news(work: Work, since: int) -> News:
-    found = work.connection.execute(
-        sa.select(events.c.topic, sa.func.max(events.c.seq))
-        .where(events.c.seq > since)
-        .group_by(events.c.topic)
-    ).all()
-    due = work.connection.scalars(
-        sa.select(parked.c.consumer).where(parked.c.due <= work.at).distinct()
-    )
+    found = work.connection.execute(_come, {"since": since}).all()
+    due = work.connection.scalars(_due, {"now": work.at})
     newest = max((row[1] for row in found), default=since)
     return News(frozenset(row[0] for row in found), newest, frozenset(due))
 

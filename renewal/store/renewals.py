@@ -23,18 +23,42 @@ if TYPE_CHECKING:
 is_open = t.c.state.in_([sa.literal_column(f"'{state}'") for state in OPEN])
 
 
+_open_in_slot = sa.select(t).where(t.c.slot == sa.bindparam("slot"), is_open)
+_of_certificate = (
+    sa.select(t).where(t.c.certificate == sa.bindparam("certificate")).order_by(t.c.id)
+)
+_payment_of = (
+    sa.select(payments)
+    .where(
+        payments.c.certificate == sa.bindparam("certificate"),
+        payments.c.state.in_(sa.bindparam("states", expanding=True)),
+    )
+    .order_by(payments.c.id)
+)
+_waiting_since = (
+    sa.select(t)
+    .where(
+        t.c.state.in_(sa.bindparam("states", expanding=True)),
+        t.c.moved_at < sa.bindparam("moved_before"),
+        t.c.id > sa.bindparam("after"),
+    )
+    .order_by(t.c.id)
+    .limit(sa.bindparam("at_most"))
+)
+
+
 def open_in_slot(work: Work, slot: str) -> Renewal | None:
     """
     The renewal that is under way there, if any.
     """
     work.flush()
-    found = work.renewals.read(sa.select(t).where(t.c.slot == slot, is_open))
+    found = work.renewals.read(_open_in_slot, {"slot": slot})
     return found[0] if found else None
 
 
 def of_certificate(work: Work, certificate: int) -> Sequence[Renewal]:
     work.flush()
-    return work.renewals.read(sa.select(t).where(t.c.certificate == certificate).order_by(t.c.id))
+    return work.renewals.read(_of_certificate, {"certificate": certificate})
 
 
 def under_way(work: Work, certificates: Collection[int]) -> set[int]:
@@ -66,10 +90,7 @@ def payment_of(work: Work, certificate: int, *states: str) -> Payment | None:
     The certificate's payment in one of these states.
     """
     work.flush()
-    query = sa.select(payments).where(
-        payments.c.certificate == certificate, payments.c.state.in_(states)
-    )
-    found = work.payments.read(query.order_by(payments.c.id))
+    found = work.payments.read(_payment_of, {"certificate": certificate, "states": states})
     return found[0] if found else None
 
 
@@ -99,13 +120,8 @@ def waiting_since(
     """
     Renewals that have stood in one of these states since before then, a page after ``after``.
     """
-    query = (
-        sa.select(t)
-        .where(t.c.state.in_(states), t.c.moved_at < moved_before, t.c.id > after)
-        .order_by(t.c.id)
-        .limit(at_most)
-    )
-    return work.renewals.read(query)
+    named = {"states": states, "moved_before": moved_before, "after": after, "at_most": at_most}
+    return work.renewals.read(_waiting_since, named)
 
 
 def listed(work: Work, *, state: str | None, after: str, at_most: int) -> Sequence[Renewal]:

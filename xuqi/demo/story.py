@@ -19,6 +19,7 @@ from renewal.rules.taipei import TAIPEI
 from renewal.sealing import branch_key
 from renewal.store import figures
 from scheduler import jobs, reports
+from schema.codec import kind_name
 from schema.events import Change
 from schema.policy import ConfirmBy, FeeHow, Storage
 from token_station.driver import TokenError
@@ -68,8 +69,9 @@ class Story:
     def __post_init__(self) -> None:
         outside = self.house.settings.home / "outside"
         self._sms, self._mail = Tail(outside / "sms.jsonl"), Tail(outside / "mail.jsonl")
-        self._deliveries: list[Delivery] = [
-            self.house.delivery(consumer) for consumer in self.house.consumers()
+        self._deliveries: list[tuple[Delivery, frozenset[str]]] = [
+            (self.house.delivery(consumer), frozenset(map(kind_name, consumer.kinds)))
+            for consumer in self.house.consumers()
         ]
         self._seen = 0
         self.branches = {branch: Branch(self, branch) for branch in ("001", "002")}
@@ -125,12 +127,11 @@ class Story:
         while True:
             with self.house.store.look() as look:
                 news = figures.news(look, self._seen)
-            if not news.topics and not news.due:
+            if not news.kinds and not news.due:
                 break
             self._seen = news.newest
-            for delivery in self._deliveries:
-                consumer = delivery.consumer
-                if consumer.group in news.due or not news.topics.isdisjoint(consumer.topics):
+            for delivery, kinds in self._deliveries:
+                if delivery.consumer.group in news.due or not news.kinds.isdisjoint(kinds):
                     delivery.run_once()
         self._read_messages()
 
