@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,10 +67,9 @@ def wrong_with(ended: Ended, unhurt: Ended, case: str) -> str:
 
 @pytest.fixture(scope="session")
 def banks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Banks]:
-    all_of_them = [Bank(tmp_path_factory.mktemp("bank"), SOURCES) for _ in range(AT_ONCE)]
     free: SimpleQueue[Bank] = SimpleQueue()
-    for bank in all_of_them:
-        free.put(bank)
-    yield Banks(free, all_of_them[0].play())
-    for bank in all_of_them:
-        bank.close()
+    with ExitStack() as running:
+        for _ in range(AT_ONCE):
+            bank = running.enter_context(Bank(tmp_path_factory.mktemp("bank"), SOURCES))
+            free.put(bank)
+        yield Banks(free, bank.play())

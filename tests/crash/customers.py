@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 PIN = "135790"
 ENDED = ("done", "refused", "abandoned")
+ROUNDS = 4  #: of three guesses
 CODE = re.compile(r"驗證碼(\d+)，")
 
 
@@ -85,6 +86,7 @@ class Side:
         self.world, self.person = world, person
         self._path: Path = world.home / "customers" / f"{person.number}.json"
         self.knows: dict[str, Any] = json.loads(self._path.read_text())
+        self.wants = person.wants
 
     def remember(self, **news: object) -> None:
         self.knows.update(news)
@@ -123,9 +125,10 @@ class Side:
             "to renew": self._renews,
             "to pay and forget": self._pays,
             "to decline": self._declines,
+            "to guess": self._guesses,
             "nothing": lambda: False,
         }
-        return acts[self.person.wants]()
+        return acts[self.wants]()
 
     def _renews(self) -> bool:
         if self.knows.get("proved"):
@@ -199,6 +202,39 @@ class Side:
         self.remember(challenge=sent.challenge, expires=expires)
         return True
 
+    def _guesses(self) -> bool:
+        """
+        Guess until no new code is sent any more; then try the right one, and go away.
+        """
+        if self.knows.get("gone"):
+            return False
+        if self._asks():
+            return True
+        challenge = self.knows.get("challenge")
+        code = self._code_for(challenge) if challenge else None
+        if code is None:
+            return not challenge and self._asks_to_guess()
+        if self.knows.get("rounds", 0) == ROUNDS:
+            self._enters(str(challenge), code)
+            self.remember(gone=True)
+            return True
+        for guess in range(int(code) + 1, int(code) + 4):
+            self._enters(str(challenge), f"{guess % 10_000:04}")
+        self.remember(rounds=self.knows.get("rounds", 0) + 1, challenge=None)
+        return True
+
+    def _asks_to_guess(self) -> bool:
+        sent = self.world.house.centre.send_code(
+            self.person.number, action="renew", session="the page"
+        )
+        if isinstance(sent, NotSent):
+            self.world.house.centre.decline(self.knows["renewal"])
+            self.note("declined", sent.why)
+            self.remember(gone=True)
+        else:
+            self.remember(challenge=sent.challenge)
+        return True
+
     def _code_for(self, challenge: str) -> str | None:
         for line in self.world.outside("sms"):
             found = CODE.search(line["body"])
@@ -246,8 +282,11 @@ class Side:
         assert renewal is not None
         signature = self.key.sign(renewal.challenge, ec.ECDSA(SHA256()))
         self.note("proved", serial=serial_of(self.newest))
-        with self.world.killer.watching("centre.prove"):
-            self.world.house.centre.prove(renewal.id, signature)
+        try:
+            with self.world.killer.watching("centre.prove"):
+                self.world.house.centre.prove(renewal.id, signature)
+        except NotNowError as error:  # never, but for a mutant
+            self.note("proved", str(error), serial=serial_of(self.newest))
         self.remember(proved=True)
         return True
 

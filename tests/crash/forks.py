@@ -15,10 +15,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.crash.killer import Killer
 
 FIRST_MORNING = "first-morning"
 MOST_LIVES = 200
@@ -56,21 +58,28 @@ class Bank:
             text=True,
         )
 
-    def play(self, point: str = "", at_pass: int = 0, *, lives_for: int = 0) -> Ended:
+    def play(
+        self, point: str = "", at_pass: int = 0, *, lives_for: int = 0, guesser: bool = False
+    ) -> Ended:
         """
         Play the story to its end, killed at that pass of that point; or, with ``lives_for``,
-        again and again after so many points.
+        again and again after so many points. ``guesser``: the last customer guesses codes.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(json.dumps([point, at_pass, lives_for]), file=self._process.stdin, flush=True)
+        print(
+            json.dumps([point, at_pass, lives_for, guesser]), file=self._process.stdin, flush=True
+        )
         answer = self._process.stdout.readline()
         assert answer, "the warm process is gone"
         told = json.loads(answer)
         assert "error" not in told, told["error"]
         return Ended(**told)
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         with self._process:  # closes both pipes, and waits
             self._process.stdin.close()
@@ -101,11 +110,22 @@ def _found(home: Path) -> None:
     found(home)
 
 
-def _story(first: Path, home: Path, point: str, at_pass: int, lives_for: int) -> dict[str, Any]:
+def _story(  # noqa: PLR0917 - as the line from the other process has them
+    first: Path,
+    home: Path,
+    point: str,
+    at_pass: int,
+    lives_for: int,
+    guesser: bool,  # noqa: FBT001
+) -> dict[str, Any]:
+    from tests.crash.killer import Killer  # noqa: PLC0415 - only in the warm process
+
     shutil.copytree(first, home)
     kills = 0
     while True:
-        status = _forked(partial(_live, home, point, at_pass, lives_for), home)
+        status = _forked(
+            partial(_live, home, Killer(point, at_pass, lives_for=lives_for), guesser), home
+        )
         if not (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL):
             _must(status, home)
             break
@@ -119,12 +139,10 @@ def _story(first: Path, home: Path, point: str, at_pass: int, lives_for: int) ->
     return {"kills": kills, "passes": json.loads((home / "passes.json").read_text()), **verdict}
 
 
-def _live(home: Path, point: str, at_pass: int, lives_for: int) -> None:
-    from tests.crash.killer import Killer  # noqa: PLC0415 - only in the warm process
+def _live(home: Path, killer: Killer, guesser: bool) -> None:  # noqa: FBT001 - as above
     from tests.crash.world import World  # noqa: PLC0415 - only in the warm process
 
-    killer = Killer(point, at_pass, lives_for=lives_for)
-    World(home, killer).live()
+    World(home, killer, guesser=guesser).live()
     (home / "passes.json").write_text(json.dumps(killer.passes))
 
 

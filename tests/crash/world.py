@@ -48,6 +48,7 @@ BRANCH = "001"
 START = datetime(2026, 3, 2, 2, tzinfo=UTC)  #: a Monday, 10:00 in Taipei
 #: On these something passes, or nothing has for long; after the last nothing may be open any more.
 DAYS = (0, 2, 4, 11, 15, 17, 18, 21, 24)
+STARTING = timedelta(seconds=5)  #: is how long a process is away
 HALF_AN_HOUR = timedelta(minutes=30)
 PUK = "12345678"
 #: Made once, before any process is forked: they open nothing.
@@ -97,9 +98,10 @@ class World:
     The house, the outside, the branch and the customers, opened upon what lies in one folder.
     """
 
-    def __init__(self, home: Path, killer: Killer) -> None:
+    def __init__(self, home: Path, killer: Killer, *, guesser: bool = False) -> None:
         self.home, self.killer = home, killer
         self.clock = FileClock(home / "clock")
+        self.clock.advance_to(self.clock.now() + STARTING)
         settings = Settings(home=home)
         keys = read_keys(settings, {})
         vault = Vault({1: keys.columns})
@@ -129,6 +131,8 @@ class World:
         self.readers = [SimulatedReader(name) for name in ("left", "middle", "right")]
         self.station = self._station()
         self.sides = [Side(self, person) for person in CUSTOMERS]
+        if guesser:
+            self.sides[-1].wants = "to guess"
         self._seen = -1
 
     branch = BRANCH
@@ -218,7 +222,7 @@ class World:
             self.station.work()
         for side in self.sides:
             job = self.station.journal.job(side.knows.get("renewal", ""))
-            if side.person.wants == "to decline" and job is not None and job.csr is not None:
+            if side.wants == "to decline" and job is not None and job.csr is not None:
                 self.pull(side.person)
 
     def _drain(self) -> bool:

@@ -77,6 +77,14 @@ def three_wrong_codes(told: Ledgers) -> None:
         told.did(at(f"03:01:0{second}"), 1, "coded", "wrong")
 
 
+def ten_wrong_codes(told: Ledgers) -> None:
+    for minute in range(5):
+        told.sms(at(f"04:0{minute}:00"), 4, "憑證更新驗證碼4321，60秒內有效。", f"K4-{minute}")
+        for second in range(10, 13):
+            if minute < 4:
+                told.did(at(f"04:0{minute}:{second}"), 4, "coded", "wrong")
+
+
 def the_last_try(told: Ledgers) -> None:
     told.card(at("03:12:30"), 2, "verify", result="63C0")
 
@@ -214,6 +222,7 @@ BROKEN: list[tuple[str, Break]] = [
         "confirmed_by_code_where_the_product_says_so",
         lambda told: told.remove("customers", is_line(did="coded")),
     ),
+    ("whoever_guesses_gets_no_new_code", ten_wrong_codes),
     (
         "codes_stay_on_the_phone",
         lambda told: told.mail(at("03:01:00"), 1, "驗證碼", "驗證碼如下：\n\n1234", "K1-1-mail"),

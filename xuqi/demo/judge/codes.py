@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from xuqi.demo.ledgers import Did, Sms
 
+DAY = timedelta(days=1)
+MOST_WRONG = 10  #: in a day, over every code (NIST SP 800-63B-4, 3.2.2)
+WRONG = frozenset({"wrong", "locked"})
 RIGHT = frozenset({"ok", "right"})
 CODE = re.compile(r"驗證碼\s*(?P<zh>\d{4,10})，|^\S.*\bCode (?P<en>\d{4,10}) to ")
 
@@ -65,8 +69,24 @@ def _wrong_between(story: Story, newest: Sms, row: Did) -> list[Did]:
         if other.did == "coded"
         and other.customer == row.customer
         and newest.at <= other.at < row.at
-        and other.result in {"wrong", "locked"}
+        and other.result in WRONG
     ]
+
+
+def whoever_guesses_gets_no_new_code(story: Story) -> Iterator[Violation]:
+    """
+    I6: a resend forgives nothing: after ten wrong codes in a day no new one is sent.
+    """
+    wrong: dict[str, list[Did]] = defaultdict(list)
+    for row in story.customers:
+        if row.did == "coded" and row.result in WRONG and row.mobile:
+            wrong[row.mobile].append(row)
+    for sms in story.sms:
+        if digits_in(sms) is None:
+            continue
+        lately = [row for row in wrong[sms.to] if sms.at - DAY <= row.at < sms.at]
+        if len(lately) >= MOST_WRONG:
+            yield broken("I6", f"a code was sent after {len(lately)} wrong ones", *lately, sms)
 
 
 def confirmed_by_code_where_the_product_says_so(story: Story) -> Iterator[Violation]:
@@ -98,6 +118,7 @@ def codes_stay_on_the_phone(story: Story) -> Iterator[Violation]:
 
 
 RULES = (
+    whoever_guesses_gets_no_new_code,
     a_code_is_accepted_once_and_in_time,
     confirmed_by_code_where_the_product_says_so,
     codes_stay_on_the_phone,

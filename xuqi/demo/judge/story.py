@@ -218,7 +218,7 @@ class Story:
 
     def first(self, serial: str, *did: str) -> Did | None:
         rows = self.about.get(number(serial), ())
-        return next((row for row in rows if row.did in did), None)
+        return next((row for row in rows if row.did in did and row.result == ACCEPTED), None)
 
     # --- the cards ------------------------------------------------------------------------------
 
