@@ -222,8 +222,8 @@ def _tell(name: str) -> Callable[[str], str]:
             case "mail":
                 return f"{line['to']} {line['subject']}"
             case _:
-                made = line["op"] == "put" and line["result"] == "ok"
-                return f"put {line['card']} {line['slot']}" if made else ""
+                lasting = line["op"] in {"generate", "put"} and line["result"] == "ok"
+                return f"{line['op']} {line['card']} {line['slot']}" if lasting else ""
 
     return told
 
