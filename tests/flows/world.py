@@ -8,6 +8,7 @@ import re
 import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
@@ -228,8 +229,11 @@ class World:
         """
         The codes on the phones, the newest last.
         """
-        bodies = [line["body"] for line in self.outside("sms")]
-        return [found[0] for body in bodies if (found := re.findall(r"(?<!\d)\d{4}(?!\d)", body))]
+        rules = self.house.policies.of(PRODUCTS[BROWSER]).confirm.code
+        code = re.compile(rf"(?<!\d)\d{{{rules.digits if rules else 0}}}(?!\d)")
+        sent = (line for line in self.outside("sms") if line["ref"].startswith("K"))
+        bodies = [line["body"] for line in sent]
+        return [found[0] for body in bodies if (found := code.findall(body))]
 
     def confirmed(self, key: BrowserKey | None = None) -> tuple[Renewal, BrowserKey]:
         """
@@ -412,6 +416,17 @@ def open_world(
         world.old_keys = dict(like.old_keys)
         world.cards = {number: _same_card(world, number) for number in TOKEN_SERIALS}
     return world
+
+
+def policies_with(folder: Path, old: str, new: str) -> Path:
+    """
+    The sample policies with one thing said otherwise, in a folder of their own.
+    """
+    folder.mkdir()
+    for file in files("schema").joinpath("policies").iterdir():
+        if file.name.endswith(".toml"):
+            (folder / file.name).write_text(file.read_text().replace(old, new))
+    return folder
 
 
 def _same_card(world: World, number: int) -> SimulatedCard:

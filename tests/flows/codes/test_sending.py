@@ -9,7 +9,7 @@ import pytest
 
 from centre.actions import CodeSaid, NotSent, Sent
 from renewal.gateways.sms.mailbox import AnswerLost, Refused, Unavailable
-from tests.flows.world import BROWSER, SESSION, World, mobile_of, open_world
+from tests.flows.world import BROWSER, SESSION, World, mobile_of, open_world, policies_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,16 +63,10 @@ def test_a_code_for_an_application_goes_to_the_mail_too(world: World) -> None:
 @pytest.fixture
 def mail_for_all(tmp_path: Path) -> Iterator[World]:
     """
-    A house whose own policy sends six digits to mobile and mail for renewals.
+    A house whose own policy sends codes for renewals to the mail, too.
     """
-    from importlib.resources import files  # noqa: PLC0415 - used here alone
-
-    policies = tmp_path / "policies"
-    policies.mkdir()
-    for file in files("schema").joinpath("policies").iterdir():
-        if file.name.endswith(".toml"):
-            text = file.read_text().replace('mail_too_for = ["apply"]', 'mail_too_for = ["renew"]')
-            (policies / file.name).write_text(text)
+    said, instead = 'mail_too_for = ["apply"]', 'mail_too_for = ["renew"]'
+    policies = policies_with(tmp_path / "policies", said, instead)
     opened = open_world(tmp_path / "home", policies=policies)
     yield opened
     opened.close()
