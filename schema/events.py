@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from enum import StrEnum
 from typing import ClassVar
@@ -16,6 +17,7 @@ class Topic(StrEnum):
     RENEWALS = "renewals"
     PAYMENTS = "payments"
     TOKENS = "tokens"  #: what stations say
+    DEAD_LETTERS = "dead-letters"  #: what was given up; the letters themselves lie in the database
     STATIONS = "stations"  #: what stations are asked; one topic for each branch: stations.<branch>
 
 
@@ -304,6 +306,31 @@ class RefundRequested(PaymentEvent, frozen=True, kw_only=True, tag="refund-reque
 
 class FeeRefunded(PaymentEvent, frozen=True, kw_only=True, tag="fee-refunded.v1"):
     pass
+
+
+# --- dead letters: keyed by consumer ------------------------------------------------------------
+
+
+class EventBuried(Event, frozen=True, kw_only=True, tag="event-buried.v1"):
+    """
+    A consumer has given an event up. Its body, which may hold anything, is not repeated here.
+    """
+
+    topic: ClassVar[Topic] = Topic.DEAD_LETTERS
+    consumer: str
+    event: str  #: the identity of what was given up
+    origin: str  #: the topic that it lay on
+    why: str
+    buried: datetime  #: a dead letter that was sent again may die again
+
+    @property
+    def key(self) -> str:
+        return self.consumer
+
+    @property
+    def identity(self) -> str:
+        which = hashlib.sha256(f"{self.event}@{self.buried.isoformat()}".encode()).hexdigest()
+        return f"event-buried.v1:{self.consumer}:{which[:32]}"
 
 
 # --- stations: keyed by renewal -----------------------------------------------------------------

@@ -21,7 +21,7 @@ class Declared:
     name: str
     partitions: int
     retention: timedelta
-    key: str  #: of what: certificate, customer, challenge, renewal, payment
+    key: str  #: of what: certificate, customer, challenge, renewal, payment, consumer
 
 
 #: Longer than any outage that is waited for; the inbox remembers longer still.
@@ -37,6 +37,7 @@ _KEYS = {
     Topic.RENEWALS: "renewal",
     Topic.PAYMENTS: "payment",
     Topic.TOKENS: "renewal",
+    Topic.DEAD_LETTERS: "consumer",
 }
 
 

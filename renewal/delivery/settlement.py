@@ -8,9 +8,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from renewal.outcome import Done, Reject, Retry
-from renewal.store.inbox import Inbox, State
+from renewal.store.inbox import Inbox, State, told
+from schema.events import EventBuried
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from renewal.store.inbox import Item
     from renewal.store.work import Work
 
@@ -68,6 +71,7 @@ class Settlement:
 
     def _reject(self, item: Item, why: str, *, tries: int) -> None:
         self.inbox.bury(item, why, tries=tries)
+        self.work.emit(buried(item, self._group, why, self.work.at))
         self._end(item, State.DEAD)
         log.warning(
             "dead letter", extra={"consumer": self._group, "identity": item.record.identity}
@@ -82,6 +86,16 @@ class Settlement:
         self.inbox.note(item, state)
         self.inbox.unpark(item)
         self.died.append(state is State.DEAD)
+
+
+def buried(item: Item, group: str, why: str, at: datetime) -> EventBuried:
+    """
+    Tell that an event was given up; who wants to know watches the topic of dead letters.
+    """
+    record = item.record
+    return EventBuried(
+        consumer=group, event=record.identity, origin=record.topic, why=told(why), buried=at
+    )
 
 
 def wait(retry: Retry, identity: str, tries: int) -> timedelta:

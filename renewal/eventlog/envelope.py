@@ -82,9 +82,9 @@ class Unpacked:
     def _moment(self) -> datetime:
         try:
             moment = datetime.fromisoformat(self._text("ce_time", 40))
-        except ValueError:
+            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):  # the year 1 east of Greenwich is before all time
             return datetime(1970, 1, 1, tzinfo=UTC)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _fitting(value: bytes, width: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,16 +20,20 @@ from renewal.eventlog.envelope import Unpacked, headers, packed
 from renewal.eventlog.port import LogUnavailableError, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from schema.events import Event
     from schema.topics import Declared
+
+log = logging.getLogger(__name__)
 
 SEND = timedelta(seconds=30)
 ASK = timedelta(seconds=10)
 COMMIT = timedelta(seconds=5)
 #: A partition that has more and gives nothing for so long is stuck: leave and join again.
 STUCK_AFTER = timedelta(seconds=30)
+#: A bulk run sends in large batches; a code is not kept waiting for company.
+LINGER, NO_LINGER = 5, 0  # milliseconds
 
 #: Never idempotent: that producer dies for good once a batch that was sent has expired, and our
 #: inbox removes the doubles anyway. One request in flight keeps the order of a key.
@@ -35,7 +41,7 @@ PRODUCER: Mapping[str, Any] = {
     "acks": "all",
     "enable_idempotence": False,
     "max_in_flight_requests_per_connection": 1,
-    "linger_ms": 5,
+    "linger_ms": LINGER,
     "batch_size": 262_144,
     "compression_type": "lz4",
     "request_timeout_ms": 10_000,
@@ -66,10 +72,13 @@ class TopicsError(XuqiError):
 class Connection:
     """
     How the brokers are reached; ``security`` are kafka-python's own TLS and SASL settings.
+
+    ``prefix`` stands before every topic and group, where several installations share a cluster.
     """
 
     servers: tuple[str, ...]
     security: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    prefix: str = ""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -85,6 +94,7 @@ class Publisher:
 
     def __init__(self, connection: Connection, **settings: object) -> None:
         self._settings = {**PRODUCER, **connection.settings, **settings}
+        self._prefix = connection.prefix
         self._producer: KafkaProducer | None = None
         self._lock = threading.Lock()
 
@@ -99,7 +109,7 @@ class Publisher:
             try:
                 producer = self._open()
                 sent = [
-                    producer.send(topic, key=key, value=value, headers=told)
+                    producer.send(self._prefix + topic, key=key, value=value, headers=told)
                     for topic, key, value, told in records
                 ]
                 # flush() returns silently when a batch has failed: only the futures tell.
@@ -131,23 +141,17 @@ class Publisher:
             self._drop()
 
 
-class KafkaLog:
+class Outlet:
     """
-    What the store's outbox says comes here through the relay; a station tells it directly.
+    Where a relay puts what stands in the outbox.
     """
 
-    def __init__(self, connection: Connection, *, member: str | None = None) -> None:
-        self._connection = connection
-        self._member = member
-        self._publisher = Publisher(connection, linger_ms=0)
-
-    def append(self, events: Sequence[Event]) -> None:
-        now = datetime.now(UTC)
-        self._publisher.send((event.place, *packed(event, now)) for event in events)
+    def __init__(self, connection: Connection, **settings: object) -> None:
+        self._publisher = Publisher(connection, **settings)
 
     def publish(self, records: Sequence[Record]) -> None:
         """
-        Put what stands in the outbox on its topics.
+        Put them on their topics, in this order.
 
         Raises:
             LogUnavailableError: send all of them again; the inbox knows those that were written.
@@ -162,8 +166,29 @@ class KafkaLog:
             for record in records
         )
 
-    def reader(self, group: str, topics: Collection[str]) -> KafkaReader:
-        return KafkaReader(self._connection, group, topics, member=self._member)
+    def close(self) -> None:
+        self._publisher.close()
+
+
+class KafkaLog:
+    """
+    What the store's outbox says comes here through a relay; a station tells it directly.
+    """
+
+    def __init__(self, connection: Connection, *, member: str | None = None) -> None:
+        self._connection = connection
+        self._member = member
+        self._publisher = Publisher(connection, linger_ms=NO_LINGER)
+
+    def append(self, events: Sequence[Event]) -> None:
+        now = datetime.now(UTC)
+        self._publisher.send((event.place, *packed(event, now)) for event in events)
+
+    def outlet(self, *, linger_ms: int = LINGER, **settings: object) -> Outlet:
+        return Outlet(self._connection, linger_ms=linger_ms, **settings)
+
+    def reader(self, group: str, topics: Collection[str], **settings: object) -> KafkaReader:
+        return KafkaReader(self._connection, group, topics, member=self._member, **settings)
 
     def close(self) -> None:
         self._publisher.close()
@@ -183,37 +208,43 @@ class KafkaReader:
         member: str | None,
         **settings: object,
     ) -> None:
-        self._settings = {**CONSUMER, **connection.settings, "group_id": f"xuqi.{group}"}
+        group_id = f"{connection.prefix}xuqi.{group}"
+        self._settings = {**CONSUMER, **connection.settings, "group_id": group_id}
         if member is not None:
             self._settings["group_instance_id"] = f"{member}.{group}"
         self._settings |= settings
-        self._topics = sorted(topics)
+        self._group = group
+        self._prefix = connection.prefix
+        self._topics = [connection.prefix + topic for topic in sorted(topics)]
         self._consumer: KafkaConsumer | None = None
         self._given: dict[TopicPartition, int] = {}  # the first of those not yet committed
         self._behind: dict[TopicPartition, int] = {}  # where the last poll ended
-        self._quiet_since = time.monotonic()
+        self._watch = _Watch()
+        self._rejoins = False
 
     def poll(self, at_most: int, wait: timedelta) -> Sequence[Record]:
+        if self._rejoins:
+            self._leave()
         try:
             consumer = self._open()
             self._give_again(consumer)
             found = consumer.poll(timeout_ms=int(wait.total_seconds() * 1000), max_records=at_most)
-            if not found:
-                self._watch(consumer)
+            stuck = self._watch.stuck(consumer, full=_count(found) >= at_most)
         except KafkaError as error:
             self._leave()
             raise LogUnavailableError(f"Kafka: {type(error).__name__}") from error
-        if found:
-            self._quiet_since = time.monotonic()
         for place, records in found.items():
             self._given[place] = records[0].offset
             self._behind[place] = records[-1].offset + 1
-        return [_record(one) for records in found.values() for one in records]
+        if stuck:
+            log.warning("a partition is stuck", extra={"consumer": self._group, "places": stuck})
+            self._rejoins = True  # not before these records are dealt with
+        return [_record(one, self._prefix) for records in found.values() for one in records]
 
     def _open(self) -> KafkaConsumer:
         if self._consumer is None:
             self._consumer = KafkaConsumer(*self._topics, **self._settings)
-            self._quiet_since = time.monotonic()
+            self._watch = _Watch()
         return self._consumer
 
     def _give_again(self, consumer: KafkaConsumer) -> None:
@@ -225,15 +256,6 @@ class KafkaReader:
             if place in assigned:
                 consumer.seek(place, offset)
         self._given, self._behind = {}, {}
-
-    def _watch(self, consumer: KafkaConsumer) -> None:
-        if time.monotonic() - self._quiet_since < STUCK_AFTER.total_seconds():
-            return
-        self._quiet_since = time.monotonic()
-        ours = list(consumer.assignment())
-        ends = consumer.end_offsets(ours) if ours else {}
-        if any(consumer.position(place) < end for place, end in ends.items()):
-            self._leave()
 
     def settle(self, last: Record, work: object) -> None:
         """
@@ -254,7 +276,7 @@ class KafkaReader:
 
     def _leave(self) -> None:
         consumer, self._consumer = self._consumer, None
-        self._given, self._behind = {}, {}
+        self._given, self._behind, self._rejoins = {}, {}, False
         if consumer is not None:
             try:
                 consumer.close(autocommit=False, timeout_ms=2_000)
@@ -265,12 +287,53 @@ class KafkaReader:
         self._leave()
 
 
-def _record(one: Any) -> Record:  # noqa: ANN401 - kafka-python has no types
-    place = f"{one.topic}:{one.partition}:{one.offset}"
+class _Watch:
+    """
+    Sees a partition that has more and gives nothing, while there is time to give it.
+
+    Polls that come back full are not held against it: others were before it in the queue.
+    """
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._seen: dict[TopicPartition, tuple[int, int]] = {}  # position, end
+
+    def stuck(self, consumer: KafkaConsumer, *, full: bool) -> list[str]:
+        """
+        Name the partitions that have not moved from one look to the next, and had more at both.
+        """
+        now = time.monotonic()
+        if full:
+            self._since, self._seen = now, {}
+        if now - self._since < STUCK_AFTER.total_seconds():
+            return []
+        before, self._since, self._seen = self._seen, now, _places(consumer)
+        return [
+            f"{place.topic}:{place.partition}"
+            for place, (position, _) in self._seen.items()
+            if place in before and position == before[place][0] and position < before[place][1]
+        ]
+
+
+def _places(consumer: KafkaConsumer) -> dict[TopicPartition, tuple[int, int]]:
+    ours = list(consumer.assignment())
+    within = int(ASK.total_seconds() * 1000)
+    ends = consumer.end_offsets(ours, timeout_ms=within) if ours else {}
+    at = {place: consumer.position(place, timeout_ms=within) for place in ends}
+    return {place: (at[place], end) for place, end in ends.items() if at[place] is not None}
+
+
+def _count(found: Mapping[TopicPartition, Sequence[object]]) -> int:
+    return sum(map(len, found.values()))
+
+
+def _record(one: Any, prefix: str) -> Record:  # noqa: ANN401 - kafka-python has no types
+    topic = one.topic.removeprefix(prefix)
+    place = f"{topic}:{one.partition}:{one.offset}"
     told = Unpacked(one.headers or (), key=one.key, place=place)
     return Record(
         position=one.offset,
-        topic=one.topic,
+        topic=topic,
         key=told.key,
         kind=told.kind,
         identity=told.identity,
@@ -295,69 +358,69 @@ class Topics:
         Raises:
             LogUnavailableError
         """
-        with _Admin(self._connection) as admin:
-            there = {
-                topic["name"]: topic for topic in admin.describe_topics(_known(admin, declared))
-            }
+        with _admin(self._connection) as admin:
+            there = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics()}
         found = []
         for one in declared:
-            if one.name not in there:
-                found.append(f"{one.name}: make it, with {one.partitions} partitions")
-            elif len(there[one.name]["partitions"]) != one.partitions:
-                count = len(there[one.name]["partitions"])
-                found.append(f"{one.name}: has {count} partitions instead of {one.partitions}")
+            count = there.get(self._name(one))
+            if count is None:
+                found.append(f"{self._name(one)}: make it, with {one.partitions} partitions")
+            elif count != one.partitions:
+                found.append(
+                    f"{self._name(one)}: has {count} partitions instead of {one.partitions}"
+                )
         return found
 
     def apply(self, declared: Sequence[Declared]) -> list[str]:
         """
         Make what is missing; return the names. Partitions of what is there are never changed:
         a key would move to another one, and lose its order.
+
+        Raises:
+            LogUnavailableError
         """
-        with _Admin(self._connection) as admin:
+        with _admin(self._connection) as admin:
             there = set(admin.list_topics())
-            new = [one for one in declared if one.name not in there]
+            new = [one for one in declared if self._name(one) not in there]
             if new:
                 admin.create_topics([self._new(one) for one in new], timeout_ms=10_000)
-        return [one.name for one in new]
+        return [self._name(one) for one in new]
 
     def check(self, declared: Sequence[Declared]) -> None:
         """
         Raises:
-            TopicsError
+            TopicsError, LogUnavailableError
         """
         missing = self.missing(declared)
         if missing:
             raise TopicsError(f"{'; '.join(missing)}: run `xuqi topics apply`")
 
+    def _name(self, one: Declared) -> str:
+        return self._connection.prefix + one.name
+
     def _new(self, one: Declared) -> NewTopic:
         configs = {
             "retention.ms": str(int(one.retention.total_seconds() * 1000)),
             "cleanup.policy": "delete",
+            # Whatever else writes here, its codec is one that our readers have.
+            "compression.type": "lz4",
             "min.insync.replicas": str(max(1, self._replication - 1)),
         }
         return NewTopic(
-            name=one.name,
+            name=self._name(one),
             num_partitions=one.partitions,
             replication_factor=self._replication,
             topic_configs=configs,
         )
 
 
-def _known(admin: KafkaAdminClient, declared: Sequence[Declared]) -> list[str]:
-    there = set(admin.list_topics())
-    return [one.name for one in declared if one.name in there]
-
-
-class _Admin:
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> KafkaAdminClient:
+@contextmanager
+def _admin(connection: Connection) -> Iterator[KafkaAdminClient]:
+    try:
+        admin = KafkaAdminClient(**connection.settings, bootstrap_timeout_ms=10_000)
         try:
-            self._admin = KafkaAdminClient(**self._connection.settings, bootstrap_timeout_ms=10_000)
-        except KafkaError as error:
-            raise LogUnavailableError(f"Kafka: {type(error).__name__}") from error
-        return self._admin
-
-    def __exit__(self, *_: object) -> None:
-        self._admin.close()
+            yield admin
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise LogUnavailableError(f"Kafka: {type(error).__name__}: {error}") from error

@@ -151,10 +151,10 @@ class Inbox:
         Let an event wait until then, or, without ``due``, behind an earlier one of its key.
         """
         if item.parked is None:
-            waits = {"due": due, "tries": tries, "why": _told(why)}
+            waits = {"due": due, "tries": tries, "why": told(why)}
             self._parked.append(_columns(item.record) | {"consumer": self._consumer} | waits)
         else:
-            row = {"row": item.parked, "until": due, "spent": tries, "reason": _told(why)}
+            row = {"row": item.parked, "until": due, "spent": tries, "reason": told(why)}
             self._parked_again.append(row)
 
     def unpark(self, item: Item) -> None:
@@ -165,7 +165,7 @@ class Inbox:
             self._freed.append(item)
 
     def bury(self, item: Item, why: str, *, tries: int) -> None:
-        died = {"tries": tries, "why": _told(why), "died_at": self._work.at, "state": "open"}
+        died = {"tries": tries, "why": told(why), "died_at": self._work.at, "state": "open"}
         self._buried.append(_columns(item.record) | {"consumer": self._consumer} | died)
 
     def flush(self) -> None:
@@ -201,7 +201,7 @@ def _columns(record: Record) -> dict[str, Any]:
     return {name: getattr(record, name) for name in _record}
 
 
-def _told(why: str) -> str:
+def told(why: str) -> str:
     """
     A reason as it fits its column; PostgreSQL takes no NUL in a text.
     """

@@ -125,17 +125,17 @@ def _records(found: sa.Result[*tuple[Any, ...]]) -> list[Record]:
     ]
 
 
-_all_after = (
+_others_after = (
     sa.select(*_columns)
-    .where(events.c.seq > sa.bindparam("after"))
+    .where(events.c.seq > sa.bindparam("after"), events.c.topic != sa.bindparam("topic"))
     .order_by(events.c.seq)
     .limit(sa.bindparam("at_most"))
 )
 
 
-def all_after(work: Work, position: int, at_most: int) -> Sequence[Record]:
+def others_after(work: Work, topic: str, position: int, at_most: int) -> Sequence[Record]:
     """
-    The next events of every topic, in the order in which they were told.
+    The next events of every topic but this one, in the order in which they were told.
     """
-    found = work.connection.execute(_all_after, {"after": position, "at_most": at_most})
-    return _records(found)
+    named = {"after": position, "topic": topic, "at_most": at_most}
+    return _records(work.connection.execute(_others_after, named))

@@ -25,12 +25,10 @@ def command() -> None:
 @click.option("--dry-run", is_flag=True, help="只列出要做什麼 / only say what would be done")
 @desk
 def apply(desk: Desk, *, dry_run: bool) -> None:
-    from schema.topics import declared  # noqa: PLC0415 - help needs none
-    from xuqi.logs import topics  # noqa: PLC0415
+    from xuqi.logs import declared_topics, topics  # noqa: PLC0415 - help needs none
 
-    settings = desk.settings
-    wanted = declared(settings.branches.split(","))
-    kafka = topics(settings)
+    wanted = declared_topics(desk.settings)
+    kafka = topics(desk.settings)
     if dry_run:
         for line in kafka.missing(wanted):
             click.echo(line)

@@ -235,8 +235,9 @@ def position(store: Store) -> int:
 
 
 def end(store: Store) -> int:
-    """The last position of the log."""
-    ((last,),) = rows(store, sa.select(sa.func.max(events.c.seq)))
+    """The last position of the log, as a consumer of certificates sees it."""
+    own = events.c.topic == Topic.CERTIFICATES.value
+    ((last,),) = rows(store, sa.select(sa.func.max(events.c.seq)).where(own))
     return int(last)
 
 
