@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -14,6 +13,7 @@ from renewal.rules.quiet import TaiwanCalendar, allowed_from
 from renewal.rules.taipei import TAIPEI, day_of, start_of
 from renewal.rules.window import closes_at
 from schema.policy import Channel, ConfirmBy, Policy
+from xuqi.demo.judge.letters import Reminder, by_mail, by_sms, read_mail, read_sms
 from xuqi.demo.judge.story import Story, Violation, broken, number
 from xuqi.demo.ledgers import Sms
 
@@ -27,45 +27,6 @@ QUIET = ((time(0), time(9)), (time(12, 30), time(13, 30)), (time(21), time.max))
 URGENT = frozenset({0, 1})
 #: A threshold is looked at by a scheduler that runs every hour, and not at night.
 LOOKED_AT_WITHIN = timedelta(hours=2)
-
-DATE = r"(?P<date>\d{4}/\d{2}/\d{2})"
-IN_SMS = (
-    re.compile(rf"[將已]於{DATE}到期（(?:剩|逾期)\d+天）"),
-    re.compile(rf"將於今日（{DATE}）到期"),
-    re.compile(rf"最早一張於{DATE}到期（剩\d+天）"),
-    re.compile(rf"expires on {DATE} \(\d+ days? left\)"),
-    re.compile(rf"expires today \({DATE}\)"),
-    re.compile(rf"expired on {DATE} \(\d+ days? ago\)"),
-)
-HOW_MANY = re.compile(r"您有(\d+)張憑證|(\d+) of your certificates")
-IN_SUBJECT = re.compile(
-    r"憑證(?:逾期未更新|今日到期|即將到期)通知（共\d+張）"
-    r"|of your certificates (?:have expired or|expire soon)"
-    r"|Your certificate (?:has expired$|expires today|expires soon)"
-)
-IN_MAIL = re.compile(
-    r"^[^｜|\n]+[｜|] ?(?P<tail>[0-9a-f]+) ?[｜|] ?(?P<date>\d{4}/\d{2}/\d{2})", re.MULTILINE
-)
-AND_MORE = re.compile(r"其餘 \d+ 張|and \d+ more, see")
-
-
-@dataclass(frozen=True)
-class Reminder:
-    """
-    A message as its reader understands it: of which certificates it speaks.
-    """
-
-    row: Sms | Mail
-    ends: date  #: of the nearest one
-    tails: tuple[tuple[str, date], ...]  #: serial's end and day; a text message names none
-    others: bool  #: it speaks of more than it names
-
-    def names(self, issue: CaDeed) -> bool:
-        day = day_of(issue.not_after)
-        if not self.tails:
-            return day == self.ends
-        serial = number(issue.serial)
-        return any(serial.endswith(tail) and day == ends for tail, ends in self.tails)
 
 
 @dataclass(frozen=True)
@@ -88,35 +49,6 @@ class Span:
     step: int
     since: datetime
     until: datetime
-
-
-def read_sms(sms: Sms) -> Reminder | None:
-    for form in IN_SMS:
-        found = form.search(sms.body)
-        if found:
-            return Reminder(sms, _date(found["date"]), (), bool(HOW_MANY.search(sms.body)))
-    return None
-
-
-def read_mail(mail: Mail) -> Reminder | None:
-    if not IN_SUBJECT.search(mail.subject):
-        return None
-    rows = tuple((found["tail"], _date(found["date"])) for found in IN_MAIL.finditer(mail.body))
-    if not rows:
-        return None
-    return Reminder(mail, min(day for _, day in rows), rows, bool(AND_MORE.search(mail.body)))
-
-
-def _date(text: str) -> date:
-    return date.fromisoformat(text.replace("/", "-"))
-
-
-def by_sms(story: Story) -> list[Reminder]:
-    return [reminder for sms in story.sms if (reminder := read_sms(sms))]
-
-
-def by_mail(story: Story) -> list[Reminder]:
-    return [reminder for mail in story.mail if (reminder := read_mail(mail))]
 
 
 def held(story: Story) -> list[Held]:
