@@ -17,7 +17,15 @@ from renewal.gateways.ca.port import CertificationAuthority, Issued, Request, Wa
 from renewal.outcome import Done, IfInterrupted, Outcome, Reject, Retry
 from renewal.rules.validity import new_validity
 from renewal.store.rows import Certificate
-from schema.events import CertificateIssued, Event, FeeSecured, Topic
+from schema.events import (
+    CertificateIssued,
+    Change,
+    ChangeRequested,
+    Event,
+    FeeSecured,
+    RenewalRefused,
+    Topic,
+)
 from schema.tables.people import certificates
 
 if TYPE_CHECKING:
@@ -33,6 +41,7 @@ class Order:
     renewal: str
     request: Request
     ask: bool
+    only_ask: bool = False  #: the renewal is over: see what the CA has made, and ask for nothing
 
 
 @dataclass(frozen=True)
@@ -64,21 +73,25 @@ class New:
 class Issuance:
     group: ClassVar[str] = "issuance"
     topics: ClassVar[tuple[str, ...]] = (Topic.RENEWALS.value,)
-    kinds: ClassVar[tuple[type[Event], ...]] = (FeeSecured,)
+    kinds: ClassVar[tuple[type[Event], ...]] = (FeeSecured, RenewalRefused)
     if_interrupted: ClassVar[IfInterrupted] = IfInterrupted.ASK
 
     ca: CertificationAuthority
     policies: Policies
     common_name: Callable[[Work, Renewal], str]
 
-    def preload(self, events: Sequence[FeeSecured], work: Work) -> None:
+    def preload(self, events: Sequence[FeeSecured | RenewalRefused], work: Work) -> None:
         work.renewals.load(event.renewal for event in events)
         known = [work.renewals.get(event.renewal) for event in events]
         work.certificates.load(renewal.certificate for renewal in known)
         work.customers.load(renewal.customer for renewal in known)
 
-    def prepare(self, event: FeeSecured, work: Work, *, again: bool) -> Order | Outcome:
+    def prepare(
+        self, event: FeeSecured | RenewalRefused, work: Work, *, again: bool
+    ) -> Order | Outcome:
         renewal = work.renewals.get(event.renewal)
+        if isinstance(event, RenewalRefused):
+            return self._left_behind(renewal, work)
         if renewal.state == "fee held":
             stopped = cycle.why_stopped(work.certificates.get(renewal.certificate))
             if stopped is not None:
@@ -86,9 +99,24 @@ class Issuance:
             renewal = self._intended(work, renewal)
         if renewal.state != "sent to CA":
             return Done()
-        if renewal.csr is None or renewal.not_before is None or renewal.not_after is None:
+        request = self._request(renewal, work)
+        if request is None:
             return Reject("there is no request on record to send")
-        request = Request(
+        return Order(renewal.id, request, again)
+
+    def _left_behind(self, renewal: Renewal, work: Work) -> Order | Outcome:
+        """
+        Staff may end a renewal whose answer nobody knows: what the CA has made gets its row (I3).
+        """
+        request = self._request(renewal, work)
+        if renewal.new_certificate is not None or request is None:
+            return Done()
+        return Order(renewal.id, request, ask=True, only_ask=True)
+
+    def _request(self, renewal: Renewal, work: Work) -> Request | None:
+        if renewal.csr is None or renewal.not_before is None or renewal.not_after is None:
+            return None
+        return Request(
             request_id=f"{renewal.id}/issue",
             csr=renewal.csr,
             common_name=self.common_name(work, renewal),
@@ -96,7 +124,6 @@ class Issuance:
             not_before=renewal.not_before,
             not_after=renewal.not_after,
         )
-        return Order(renewal.id, request, again)
 
     def _intended(self, work: Work, renewal: Renewal) -> Renewal:
         """
@@ -114,19 +141,21 @@ class Issuance:
             not_after=not_after,
         )
 
-    def carry_out(self, order: Order) -> New | Refused | Wrong | Retry:
+    def carry_out(self, order: Order) -> New | Refused | Wrong | Outcome:
         try:
             answer = self._answer(order)
         except GatewayRefusedError as error:
             return Refused(str(error))
+        if answer is None:
+            return Done()
         if isinstance(answer, Waiting):
             return Retry(timedelta(minutes=1), "the CA answers later", spends_a_try=False)
         return _checked(answer.certificate, order.request)
 
-    def _answer(self, order: Order) -> Issued | Waiting:
+    def _answer(self, order: Order) -> Issued | Waiting | None:
         if order.ask:
             found = self.ca.recover(order.request.request_id)
-            if found is not None:
+            if found is not None or order.only_ask:
                 return found
         return self.ca.issue(order.request)
 
@@ -140,6 +169,8 @@ class Issuance:
         if isinstance(answer, Wrong):
             work.decide(renewal.certificate, "CA", "wrong answer", answer.why, renewal=renewal.id)
             return Reject(answer.why)
+        if order.only_ask and isinstance(answer, New):
+            return self._taken_back(answer, renewal, order.request, work)
         if renewal.state != "sent to CA":
             return Done()
         if isinstance(answer, Refused):
@@ -154,6 +185,15 @@ class Issuance:
         if stopped is not None:  # it has a row, and the refusal takes it back at the CA
             return Done(emit=cycle.refuse(work, renewal, stopped, self.policies))
         return Done(emit=(CertificateIssued(renewal=renewal.id, certificate=new),))
+
+    def _taken_back(self, new: New, renewal: Renewal, request: Request, work: Work) -> Outcome:
+        number = self._stored(new, renewal, request, work)
+        work.renewals.change(renewal, new_certificate=number)
+        certificate = work.certificates.get(number)
+        work.certificates.change(certificate, changes=1)
+        work.decide(renewal.certificate, "CA", "issued in vain", renewal=renewal.id)
+        wish = ChangeRequested(certificate=number, change=Change.REVOKE, number=1)
+        return Done(emit=(wish,))
 
     def _stored(self, new: New, renewal: Renewal, request: Request, work: Work) -> int:
         old = work.certificates.get(renewal.certificate)

@@ -145,9 +145,7 @@ class Revocation:
             change=event.change,
             reason=Reason.CESSATION_OF_OPERATION,
             request_id=f"C{certificate.id:08d}-{event.number:02d}/{event.change.value}",
-            emit=CertificateChanged(
-                certificate=certificate.id, change=event.change, number=event.number
-            ),
+            emit=_changed(event, certificate),
             renewal=None,
         )
 
@@ -213,7 +211,7 @@ class Revocation:
 
         While the bank or the CA is being asked, the renewal's next step sees it.
         """
-        why = ENDS_RENEWAL.get(order.change) if isinstance(order.emit, CertificateChanged) else None
+        why = ENDS_RENEWAL.get(order.change) if order.renewal is None else None
         if why is None:
             return ()
         renewal = renewal_queries.open_in_slot(work, certificate.slot)
@@ -231,3 +229,12 @@ class Revocation:
         certificate = work.certificates.change(certificate, **changes)
         if not ended:
             cycle.schedule_reminder(work, certificate, self.policies)
+
+
+def _changed(event: ChangeRequested, certificate: Certificate) -> CertificateChanged | None:
+    """
+    What its holder will be told; nothing of a certificate that was never in force.
+    """
+    if certificate.state == "pending":
+        return None
+    return CertificateChanged(certificate=certificate.id, change=event.change, number=event.number)

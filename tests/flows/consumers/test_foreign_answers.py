@@ -109,9 +109,10 @@ def test_staff_can_have_it_asked_again_once_the_ca_is_mended(world: World) -> No
     assert [op for op, _ in world.booked()] == ["hold", "capture"]
 
 
-def test_staff_can_end_it_and_the_fee_is_given_back(world: World) -> None:
+def test_staff_can_end_it_and_all_is_given_back(world: World) -> None:
     world.weather.forged = FORGED["another key"]
     renewal = card_at_the_ca(world)
+    mails = len(world.outside("mail"))
 
     world.house.back_office.end(renewal.id, who="teller 7", why="the CA says it was its mistake")
     world.drain()
@@ -119,6 +120,11 @@ def test_staff_can_end_it_and_the_fee_is_given_back(world: World) -> None:
     assert world.renewal(renewal.id).state == "refused"
     assert [op for op, _ in world.booked()] == ["hold", "void"]
     assert world.at_the_bank(CARD) == (OPENING_BALANCE, OPENING_BALANCE)
+    new = world.renewal(renewal.id).new_certificate or 0
+    assert world.certificate(new).state == "revoked"  # the CA had made one, which we now know
+    assert world.status_at_ca(new) == "revoked"
+    assert world.certificate(CARD).state == "active"
+    assert len(world.outside("mail")) == mails + 1  # that the renewal is refused, and no more
     [line] = world.rows("SELECT who, did, object FROM audit")
     assert line == ("teller 7", "end renewal", f"renewal {renewal.id}")
 
@@ -177,3 +183,14 @@ def test_what_is_asked_of_the_ca_does_not_move_with_the_clock(world: World) -> N
     assert issued.state == "issued"
     assert (issued.not_before, issued.not_after) == (asked.not_before, asked.not_after)
     assert asked.not_after == datetime(2027, 3, 2, 15, 59, 59, tzinfo=UTC)
+
+
+def test_what_the_ca_has_refused_is_asked_for_once(world: World) -> None:
+    world.weather.ca = lambda op, _id: "refused" if op == "issue" else None
+
+    renewal, _ = world.confirmed()
+    world.drain()
+
+    assert world.renewal(renewal.id).state == "refused"
+    assert world.renewal(renewal.id).new_certificate is None
+    assert world.dead() == []
