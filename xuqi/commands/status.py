@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -59,19 +58,20 @@ def _status(look: Work) -> dict[str, Any]:
 
 def _serving(desk: Desk) -> dict[str, Any]:
     """
-    What a serving process on this home has written of itself, if it is still there.
+    What the serving processes on this home have written of themselves, if they are still there.
     """
     from xuqi.places import Place  # noqa: PLC0415 - help needs none
-    from xuqi.serving.record import record_of  # noqa: PLC0415
+    from xuqi.serving.record import records  # noqa: PLC0415
 
     place = Place(desk.settings.home / "serve.lock")
     alone = desk.settings.store.startswith("sqlite") and place.take()
     place.release()
-    path = record_of(desk.settings.home)
-    if alone or not path.exists():
-        return {"running": False, "process": None, "loops": []}
-    found = json.loads(path.read_text())
-    return {"running": not found["stopped"], **found}
+    found = [] if alone else records(desk.settings.home)
+    return {
+        "running": any(not one["stopped"] for one in found),
+        "process": ", ".join(str(one["process"]) for one in found if not one["stopped"]),
+        "loops": [loop for one in found for loop in one["loops"]],
+    }
 
 
 def _states(desk: Desk, told: dict[str, Any]) -> list[str]:

@@ -19,16 +19,17 @@ from renewal.errors import XuqiError
 from renewal.gateways.ca.embedded import EmbeddedCa
 from scheduler.reports import ASK_AFTER
 from scheduler.timetable import Timetable
-from xuqi.logs import check_topics, open_relays
+from xuqi.logs import check_topics, is_kafka, open_relays
 from xuqi.places import Place, StationPlace, TakenError
 from xuqi.readers import card_files
-from xuqi.serving import web
+from xuqi.serving import logbook, web
 from xuqi.serving.loops import attending, consuming, relaying
 from xuqi.serving.record import record_of
-from xuqi.settings import other_secret
+from xuqi.serving.rooms import RELAY, ROOMS, SCHEDULER, STATION, WEB
+from xuqi.settings import SettingsError, other_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from xuqi.house import House
     from xuqi.serving.loops import Loop
@@ -44,10 +45,11 @@ LOCAL_ASK_AFTER = timedelta(minutes=1)
 @dataclass
 class Serving:
     """
-    One process. ``run`` returns when it was told to stop.
+    One process with some of the rooms. ``run`` returns when it was told to stop.
     """
 
     house: House
+    rooms: Collection[str] = ROOMS
     stop: threading.Event = field(default_factory=threading.Event)
     loops: list[Loop] = field(default_factory=list)
     _told: str = ""
@@ -60,20 +62,41 @@ class Serving:
             XuqiError: it cannot begin; the text says why.
         """
         check_topics(self.house.settings)
-        with only_one(self.house), self._listening() as port:
-            timetable = self._timetable()
+        self._check_rooms()
+        with only_one(self.house), self._listening() as addresses:
             with self._consuming():
-                timetable.start()
-                self._ready(port)
-                try:
-                    crashed = self._until_told()
-                finally:
-                    self.stop.set()
-                    self.house.store.wake()
-                    timetable.stop()
+                crashed = self._served(addresses)
             settled = not any(loop.thread.is_alive() for loop in self.loops)
             self._record(stopped=True)
         return 0 if settled and not crashed else 1
+
+    def _served(self, addresses: Sequence[str]) -> bool:
+        timetable = self._timetable() if SCHEDULER in self.rooms else None
+        if timetable is not None:
+            timetable.start()
+        self._ready(addresses)
+        try:
+            return self._until_told()
+        finally:
+            self.stop.set()
+            self.house.store.wake()
+            if timetable is not None:
+                timetable.stop()
+
+    def _check_rooms(self) -> None:
+        """
+        A room that would have nothing to do is a mistake where it was asked for by name.
+
+        Raises:
+            SettingsError
+        """
+        asked = set() if set(self.rooms) == set(ROOMS) else set(self.rooms)
+        if RELAY in asked and not is_kafka(self.house.settings):
+            raise SettingsError("--only relay: the log is embedded, and needs none: XUQI_LOG_URL")
+        if STATION in asked and not card_files(self.house.settings.home):
+            raise SettingsError(
+                f"--only station: there is no reader under {self.house.settings.home}/cards"
+            )
 
     def _timetable(self) -> Timetable:
         house = self.house
@@ -89,15 +112,18 @@ class Serving:
     def _consuming(self) -> Iterator[None]:
         house, pools, deliveries = self.house, [], []
         for consumer in house.consumers():
+            if consumer.group not in self.rooms:
+                continue
             pool = None
             if hasattr(consumer, "carry_out"):
                 pool = ThreadPoolExecutor(house.settings.workers, thread_name_prefix=consumer.group)
                 pools.append(pool)
             deliveries.append(house.delivery(consumer, pool=pool))
         self.loops += [consuming(delivery, self.stop) for delivery in deliveries]
-        relays = open_relays(house.settings, house.store, house.log)
-        self.loops += [relaying(relay, self.stop) for relay in relays]
-        if card_files(house.settings.home):
+        if RELAY in self.rooms:
+            relays = open_relays(house.settings, house.store, house.log)
+            self.loops += [relaying(relay, self.stop) for relay in relays]
+        if STATION in self.rooms and card_files(house.settings.home):
             place = StationPlace(house.settings.home, house.settings.branch)
             self.loops.append(attending(house, place, self.stop))
         for loop in self.loops:
@@ -114,9 +140,22 @@ class Serving:
                 delivery.reader.close()
 
     @contextlib.contextmanager
-    def _listening(self) -> Iterator[int]:
+    def _listening(self) -> Iterator[Sequence[str]]:
+        """
+        Yield each address that it listens on, in words.
+        """
+        settings, found = self.house.settings, []
+        with contextlib.ExitStack() as listening:
+            if WEB in self.rooms:
+                port = listening.enter_context(
+                    web.listening(self._site(), settings.host, settings.port)
+                )
+                found.append(f"http://{settings.host}:{port}")
+            yield found
+
+    def _site(self) -> web.Site:
         house = self.house
-        site = web.Site(
+        return web.Site(
             store=house.store,
             public=house.settings.public,
             ca=house.outside.ca if isinstance(house.outside.ca, EmbeddedCa) else None,
@@ -125,17 +164,6 @@ class Serving:
             else None,
             troubles=self.troubles,
         )
-        server = web.server(site, house.settings.host, house.settings.port)
-        thread = threading.Thread(
-            target=server.serve_forever, args=(0.1,), name="http", daemon=True
-        )
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
     def troubles(self) -> list[str]:
         """
@@ -151,11 +179,13 @@ class Serving:
             found.append(str(error))
         return found
 
-    def _ready(self, port: int) -> None:
+    def _ready(self, addresses: Sequence[str]) -> None:
         self._record()
-        names = ", ".join(loop.name for loop in self.loops)
-        host = self.house.settings.host
-        print(f"xuqi: ready, http://{host}:{port}, process {os.getpid()}: {names}", flush=True)
+        names = [loop.name for loop in self.loops]
+        if SCHEDULER in self.rooms:
+            names.append(SCHEDULER)
+        told = ", ".join(["xuqi: ready", *addresses, f"process {os.getpid()}"])
+        print(f"{told}: {', '.join(names)}", flush=True)
 
     def _until_told(self) -> bool:
         """
@@ -176,7 +206,7 @@ class Serving:
         ]
         text = json.dumps({"process": os.getpid(), "stopped": stopped, "loops": loops})
         if text != self._told:
-            path = record_of(self.house.settings.home)
+            path = record_of(self.house.settings.home, self.rooms)
             fresh = path.with_suffix(".new")
             fresh.write_text(text)
             fresh.replace(path)
@@ -206,33 +236,12 @@ def only_one(house: House) -> Iterator[None]:
         place.release()
 
 
-class _OneLine(logging.Formatter):
+def serve(house: House, rooms: Collection[str] = ROOMS) -> int:
     """
-    A fact and its keys on one line.
+    Serve these rooms until SIGTERM or SIGINT; a person's second SIGINT ends the process at once.
     """
-
-    _usual = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-
-    def format(self, record: logging.LogRecord) -> str:
-        keys = {name: it for name, it in record.__dict__.items() if name not in self._usual}
-        told = "".join(f" {name}={it}" for name, it in keys.items())
-        return super().format(record) + told
-
-
-def log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-
-
-def serve(house: House) -> int:
-    """
-    Serve until SIGTERM or SIGINT; a second SIGINT, a person's, ends the process at once.
-    """
-    log_to_stderr()
-    serving = Serving(house)
+    logbook.write_to_stderr()
+    serving = Serving(house, rooms)
 
     def told(number: int, _frame: object) -> None:
         if number == signal.SIGINT:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +19,7 @@ from renewal.gateways.sms.callback import BadCallbackError, callback_url, read, 
 from xuqi.places import AddressError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from renewal.gateways.ca.http import Answer, Publisher
     from renewal.store.engine import Store
@@ -30,6 +32,10 @@ SMS_STATUS = "/sms-status/"
 
 class Headers(Protocol):
     def get(self, name: str, /) -> str | None: ...
+
+
+class Answering(Protocol):
+    def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Answer: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,20 +52,13 @@ class Site:
 
     def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Answer:
         place = urlsplit(path).path if path.startswith("/") else path
-        if place == "/livez":
-            return _text(HTTPStatus.OK)
-        if place == "/readyz":
-            return self._ready()
+        signs = sign_of_life(place, self.troubles)
+        if signs is not None:
+            return signs
         if place.startswith(SMS_STATUS):
             return self._sms_status(method, unquote(place.removeprefix(SMS_STATUS)), headers, body)
         answered = ca_http.answer(self.ca, method, path, body) if self.ca else None
         return answered or _text(HTTPStatus.NOT_FOUND)
-
-    def _ready(self) -> Answer:
-        troubles = self.troubles()
-        if not troubles:
-            return _text(HTTPStatus.OK)
-        return HTTPStatus.SERVICE_UNAVAILABLE, ca_http.TEXT, "\n".join([*troubles, ""]).encode()
 
     def _sms_status(self, method: str, message: str, headers: Headers, body: bytes) -> Answer:
         if method != "POST":
@@ -98,6 +97,20 @@ class Site:
         return True
 
 
+def sign_of_life(place: str, troubles: Callable[[], Sequence[str]]) -> Answer | None:
+    """
+    ``/livez``: the process answers; ``/readyz``: nothing troubles it, or what does.
+    """
+    if place == "/livez":
+        return _text(HTTPStatus.OK)
+    if place != "/readyz":
+        return None
+    found = troubles()
+    if not found:
+        return _text(HTTPStatus.OK)
+    return HTTPStatus.SERVICE_UNAVAILABLE, ca_http.TEXT, "\n".join([*found, ""]).encode()
+
+
 def _form(body: bytes) -> list[tuple[str, str]] | None:
     try:
         return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100)
@@ -118,7 +131,26 @@ class Server(ThreadingHTTPServer):
         log.warning("a request was not answered: %s", type(sys.exception()).__name__)
 
 
-def server(site_: Site, host: str, port: int) -> Server:
+@contextmanager
+def listening(site: Answering, host: str, port: int) -> Iterator[int]:
+    """
+    Answer in a thread of its own; yield the port.
+
+    Raises:
+        AddressError
+    """
+    answering = server(site, host, port)
+    thread = threading.Thread(target=answering.serve_forever, args=(0.1,), name="http", daemon=True)
+    thread.start()
+    try:
+        yield answering.server_address[1]
+    finally:
+        answering.shutdown()
+        answering.server_close()
+        thread.join()
+
+
+def server(site_: Answering, host: str, port: int) -> Server:
     """
     Raises:
         AddressError
@@ -136,7 +168,7 @@ def server(site_: Site, host: str, port: int) -> Server:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    site: ClassVar[Site]
+    site: ClassVar[Answering]
     protocol_version = "HTTP/1.1"
     server_version = "xuqi"
     sys_version = ""

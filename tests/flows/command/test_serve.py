@@ -41,9 +41,9 @@ def revocation_asked(bank: Bank) -> None:
     assert result.exit_code == 0, result.output
 
 
-def started(home: Path, **settings: str) -> subprocess.Popen[str]:
+def started(home: Path, *options: str, **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        sample.command_line("serve"),
+        sample.command_line("serve", *options),
         env=sample.surroundings(home, **{"XUQI_PORT": "0", **settings}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -16,8 +16,8 @@ from xuqi.command import xuqi
 from xuqi.desk import Desk
 from xuqi.places import Place
 from xuqi.serving import loops
+from xuqi.serving.logbook import JsonLines
 from xuqi.serving.loops import Loop
-from xuqi.serving.process import _OneLine
 from xuqi.serving.record import record_of
 
 if TYPE_CHECKING:
@@ -104,4 +104,6 @@ def test_what_a_killed_process_has_written_of_itself_counts_no_more(tmp_path: Pa
 def test_a_line_of_the_log_holds_the_fact_and_its_keys() -> None:
     record = logging.makeLogRecord({"msg": "dead letter", "consumer": "otp", "identity": "x:1"})
 
-    assert _OneLine("%(message)s").format(record) == "dead letter consumer=otp identity=x:1"
+    told = json.loads(JsonLines().format(record))
+
+    assert (told["message"], told["consumer"], told["identity"]) == ("dead letter", "otp", "x:1")

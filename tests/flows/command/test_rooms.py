@@ -1,0 +1,109 @@
+"""Shows that rooms can be processes of their own, which share the work of one installation."""
+
+from __future__ import annotations
+
+import json
+import signal
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.flows.command import sample
+from tests.flows.command.test_serve import address_of, eventually, started
+from tests.servers.postgresql import cluster
+from xuqi.command import xuqi
+from xuqi.desk import Desk
+from xuqi.house import CONSUMERS
+from xuqi.serving import rooms
+from xuqi.serving.record import record_of, records
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.flows.command.sample import Bank
+
+HALVES = ("otp,records,scheduler", "billing,issuance,revocation,reminders,notices,web")
+
+
+def test_every_consumer_is_a_room() -> None:
+    assert {consumer.group for consumer in CONSUMERS} == set(rooms.CONSUMERS)
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "why"),
+    [
+        ("otp,canteen", 2, "canteen: the rooms are scheduler"),
+        (",", 2, "nothing: the rooms are"),
+        ("relay", 2, "--only relay: the log is embedded"),
+        ("otp,station", 2, "--only station: there is no reader"),
+    ],
+)
+def test_a_room_that_cannot_be_is_a_usage_error(
+    tmp_path: Path, asked: str, code: int, why: str
+) -> None:
+    desk = Desk(home=tmp_path, environment={"LANG": "en"})
+
+    result = CliRunner().invoke(xuqi, ["serve", "--only", asked], obj=desk)
+
+    assert result.exit_code == code
+    assert why in " ".join(result.stderr.split())
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> Iterator[Bank]:
+    """A bank of today on PostgreSQL."""
+    with (
+        cluster() as url,
+        sample.opened(tmp_path / "bank", at=datetime.now(UTC), store_url=url) as opened,
+    ):
+        opened.environment["XUQI_STORE_URL"] = url
+        opened.browser()
+        yield opened
+
+
+def in_halves(bank: Bank) -> Iterator[subprocess.Popen[str]]:
+    for half in HALVES:
+        yield started(bank.home, "--only", half, **bank.environment)
+
+
+def test_two_processes_with_different_rooms_share_the_work_of_one_renewal(
+    bank: Bank, tmp_path: Path
+) -> None:
+    csr, terms = tmp_path / "new.csr", tmp_path / "terms.txt"
+    csr.write_bytes(sample.request_for(ec.generate_private_key(ec.SECP256R1())))
+    terms.write_text("the terms")
+    with ExitStack() as killed:
+        processes = list(in_halves(bank))
+        for process in processes:
+            killed.callback(process.communicate)
+            killed.callback(process.kill)
+        lines = [address_of(process) for process in processes]
+
+        bank.run("renewals", "start", "1", "--who", "T01", "--why", "asked")
+        sent = bank.json("code", "send", "1")
+        texted = bank.home / "outside" / "sms.jsonl"
+        eventually(lambda: texted.exists() and sent["challenge"] in texted.read_text())
+        right = bank.run(
+            *("code", "enter", sent["challenge"], "1", "--renewal", "R00000001-01"),
+            *("--csr", str(csr), "--terms", str(terms)),
+            typed=f"{bank.last_code()}\n",
+        )
+        eventually(lambda: [row["state"] for row in bank.rows("renewals", "list")] == ["issued"])
+        running = bank.json("status")["serve"]
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        ends = [process.communicate(timeout=30) for process in processes]
+
+    assert right.exit_code == 0, right.output
+    assert [line.startswith("http://") for line in lines] == [False, True]
+    assert [process.returncode for process in processes] == [0, 0], ends
+    assert {loop["name"] for loop in running["loops"]} == set(rooms.CONSUMERS)
+    assert [record["stopped"] for record in records(bank.home)] == [True, True]
+    own = json.loads(record_of(bank.home, rooms.chosen(HALVES[0])).read_text())
+    assert {loop["name"] for loop in own["loops"]} == {"otp", "records"}
