@@ -26,15 +26,24 @@ def postgresql() -> Iterator[str]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+@pytest.fixture
+def sqlite(tmp_path: Path) -> str:
+    """A database of its own, with its tables."""
+    engine = sa.create_engine(sqlite_url(tmp_path))
+    metadata.create_all(engine)
+    engine.dispose()
+    return sqlite_url(tmp_path)
+
+
+@pytest.fixture
+def copy(postgresql: str) -> Iterator[str]:
+    """The same on PostgreSQL."""
+    with database(postgresql, "test", template="made") as copied:
+        yield copied
+
+
+@pytest.fixture(params=["sqlite", pytest.param("copy", marks=pytest.mark.postgresql)])
+def url(request: pytest.FixtureRequest) -> str:
     """A database with its tables."""
-    if request.param == "sqlite":
-        engine = sa.create_engine(sqlite_url(tmp_path))
-        metadata.create_all(engine)
-        engine.dispose()
-        yield sqlite_url(tmp_path)
-    else:
-        server = request.getfixturevalue("postgresql")
-        with database(server, "test", template="made") as copy:
-            yield copy
+    found: str = request.getfixturevalue(request.param)
+    return found

@@ -241,6 +241,13 @@ def end(store: Store) -> int:
     return int(last)
 
 
+def length(store: Store) -> int:
+    """How many events a consumer of certificates sees."""
+    own = events.c.topic == Topic.CERTIFICATES.value
+    ((count,),) = rows(store, sa.select(sa.func.count()).where(own))
+    return int(count)
+
+
 def rows(store: Store, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
     with store.look() as look:
         return [tuple(row) for row in look.connection.execute(query)]

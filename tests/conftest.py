@@ -1,0 +1,45 @@
+"""The broker that all tests of one run share."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+
+from schema.topics import declared
+from tests.servers.kafka import CannotStartError, cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from renewal.eventlog.kafka import Connection
+    from tests.servers.kafka import Broker
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """
+    One node, started for the first test that needs it. If it cannot be started, they fail.
+    """
+    nodes = cluster(tmp_path_factory.mktemp("kafka"))
+    with ExitStack() as stack:
+        stack.callback(nodes.stop)
+        try:
+            nodes.start()
+        except CannotStartError as error:
+            pytest.fail(f"no broker: {error}", pytrace=False)
+        yield nodes.brokers[0]
+
+
+@pytest.fixture
+def kafka(broker: Broker) -> Connection:
+    """
+    A part of the broker that nobody else uses, with every topic of an installation.
+    """
+    from renewal.eventlog.kafka import Connection, Topics  # noqa: PLC0415 - slow to import
+
+    connection = Connection(servers=(broker.server,), prefix=f"{uuid.uuid4().hex[:8]}.")
+    Topics(connection).apply(declared(["001"]))
+    return connection
