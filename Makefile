@@ -21,11 +21,11 @@ setup: $(VENV)/.ready-to-run ## make .venv with the command .venv/bin/xuqi (quic
 demo: setup ## run the main job on a sample bank: make demo [SEED=7] [CUSTOMERS=200]
 	$(BIN)/xuqi demo $(if $(SEED),--seed $(SEED)) $(if $(CUSTOMERS),--customers $(CUSTOMERS))
 
-test: $(VENV)/.ready-to-test ## run every test; installs what they need (apt-get, as root or by sudo)
+test: $(VENV)/.ready-to-test $(VENV)/.servers ## run every test; installs what they need (apt-get, as root or by sudo)
 	$(PYTEST) $(ARGS)
 
-test-quick: $(VENV)/.ready-to-test ## run the tests that take less than ten seconds each, up to the first that fails
-	$(PYTEST) -q -x -m "not slow" $(ARGS)
+test-quick: $(VENV)/.ready-to-test ## run the tests that take less than ten seconds each, without broker and database server, up to the first that fails
+	$(PYTEST) -q -x -m "not slow and not kafka and not postgresql" $(ARGS)
 
 check: lint test ## everything a commit must pass: lint, then test
 
@@ -85,6 +85,10 @@ $(VENV)/.ready-to-test: $(VENV)/.ready-to-run requirements/test.txt requirements
 	@sh requirements/debian.sh pyscard openssl
 	@echo "installing what the tests need"
 	@$(INSTALL) -r requirements/test.txt
+	@touch $@
+
+$(VENV)/.servers: requirements/debian.sh $(VENV)/.made
+	@sh requirements/debian.sh kafka postgresql
 	@touch $@
 
 $(VENV)/.ready-to-bench: $(VENV)/.ready-to-run requirements/bench.txt

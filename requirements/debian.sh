@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that tests and branches with readers need, and only those that are missing.
-# Usage: debian.sh [pyscard] [openssl]
+# Usage: debian.sh [pyscard] [openssl] [kafka] [postgresql]
 set -eu
 
 python=.venv/bin/python
@@ -19,6 +19,15 @@ for need in "$@"; do
       ;;
     openssl)
       command -v openssl >/dev/null || missing="$missing openssl"
+      ;;
+    kafka)
+      # The broker runs on Java; Maven fetches it.
+      command -v java >/dev/null || missing="$missing default-jre-headless"
+      command -v mvn >/dev/null || missing="$missing maven"
+      ;;
+    postgresql)
+      # Debian keeps the server's programs out of the path.
+      command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
       ;;
     *)
       echo "debian.sh: nothing is known of '$need'" >&2
