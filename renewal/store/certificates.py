@@ -28,6 +28,9 @@ class Due(NamedTuple):
     version: int
 
 
+# Within a tuple a parameter takes no type from the column: untyped, SQLite would compare it as
+# another text for the same moment, and a page would begin with the last row of the one before.
+_after_end: sa.BindParameter[datetime] = sa.bindparam("after_end", type_=t.c.not_after.type)
 _seen = (t.c.id, t.c.not_after, t.c.customer, t.c.version)
 
 
@@ -40,8 +43,7 @@ def _page(*where: sa.ColumnElement[bool]) -> sa.Select[Any]:
         .where(
             t.c.product == sa.bindparam("product"),
             t.c.state == sa.literal_column("'active'"),  # else the partial index is not used
-            sa.tuple_(t.c.not_after, t.c.id)
-            > sa.tuple_(sa.bindparam("after_end"), sa.bindparam("after_id")),
+            sa.tuple_(t.c.not_after, t.c.id) > sa.tuple_(_after_end, sa.bindparam("after_id")),
             t.c.not_after <= sa.bindparam("until"),
             *where,
         )
