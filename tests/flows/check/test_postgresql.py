@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from xuqi.house import House
 
 
+pytestmark = pytest.mark.postgresql
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with cluster() as server:
