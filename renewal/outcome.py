@@ -33,6 +33,7 @@ class Retry(Outcome):
     why: str
     spends_a_try: bool = True  #: no, when waiting is the plan and not a failure
     unsure: bool = False  #: yes, when it may have been done: see ``IfInterrupted``
+    outage: bool = False  #: yes, when the other side is away: that is waited out for days
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,8 @@ def _answered(act: Callable[[], object], group: str) -> object:
     try:
         return act()
     except GatewayUnavailableError as error:
-        return Retry(error.retry_after, str(error), spends_a_try=error.spends_a_try)
+        spends = error.spends_a_try
+        return Retry(error.retry_after, str(error), spends_a_try=spends, outage=True)
     except GatewayRefusedError as error:
         return Reject(str(error))
     except GatewayUnsureError as error:

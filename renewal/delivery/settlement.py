@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_TRIES = 12
+#: About two days, with waits of an hour at most: a CA may be down for a night.
+MOST_TRIES_IN_OUTAGE = 60
 FIRST_WAIT = timedelta(seconds=5)
 LONGEST_WAIT = timedelta(hours=1)
 BEHIND = "behind an earlier one"
@@ -62,7 +64,8 @@ class Settlement:
 
     def _retry(self, item: Item, retry: Retry, *, unsure: bool) -> None:
         tries = item.tries + retry.spends_a_try
-        if retry.spends_a_try and tries >= MOST_TRIES:
+        most = MOST_TRIES_IN_OUTAGE if retry.outage else MOST_TRIES
+        if retry.spends_a_try and tries >= most:
             self._reject(item, f"{tries} tries: {retry.why}", tries=tries)
             return
         due = self.work.at + wait(retry, item.record.identity, tries)

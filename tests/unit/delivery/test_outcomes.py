@@ -117,6 +117,17 @@ def test_after_too_many_tries_it_is_a_dead_letter(store: Store, kind: type[Sql])
     assert effects(store) == [(1, 2)]
 
 
+def test_an_outage_of_a_night_kills_no_event(store: Store) -> None:
+    away = [GatewayUnavailableError("down")] * (3 * MOST_TRIES)
+    consumer = Acting(script={(1, 1): away})
+    tell(store, asked(1))
+
+    run(delivery(consumer, store), rounds=len(away) + 1)
+
+    assert consumer.world == [asked(1)]
+    assert dead(store) == {}
+
+
 def test_the_last_try_may_succeed(store: Store) -> None:
     tell(store, asked(1))
 
