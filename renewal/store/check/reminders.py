@@ -39,7 +39,8 @@ _AGAIN = {
 
 def _of_nothing(_given: Given) -> sa.Select[Any]:
     tells = sa.exists().where(told.c.message == m.id)
-    return sa.select(m.id).where(m.kind == "reminder", ~tells)
+    # One that was withdrawn gave its thresholds back.
+    return sa.select(m.id).where(m.kind == "reminder", m.state != "suppressed", ~tells)
 
 
 def _claimed_for_nothing(_given: Given) -> sa.Select[Any]:
