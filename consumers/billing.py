@@ -303,13 +303,8 @@ class Billing:
         if answer.refused:
             return self._declined(renewal, answer.refused, work)
         fee_books.fee_held(work, renewal.id, booking.amount, booking.id).must_hold()
-        renewal = work.renewals.change(
-            renewal, state="fee held", fee_state="held", moved_at=work.at
-        )
+        work.renewals.change(renewal, state="fee held", fee_state="held", moved_at=work.at)
         work.decide(renewal.certificate, "fee", "held", renewal=renewal.id)
-        stopped = cycle.why_stopped(work.certificates.get(renewal.certificate))
-        if stopped is not None:  # its refusal voids the hold
-            return Done(emit=cycle.refuse(work, renewal, stopped, self.policies))
         return Done(emit=(FeeSecured(renewal=renewal.id, how="hold"),))
 
     def _held_in_vain(

@@ -166,7 +166,7 @@ def test_a_hold_that_was_done_unheard_is_given_back_when_the_renewal_has_ended(
     world.drain()
     station.take()
     station.work()
-    world.drain_over(timedelta(days=2), step=timedelta(hours=1))
+    world.drain_over(timedelta(days=20), step=timedelta(hours=6))
     assert [consumer for consumer, _ in world.dead()] == ["billing"]
     if end == "staff":
         world.house.back_office.end(renewal.id, who="teller 7", why="the bank is away")
