@@ -46,6 +46,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8480  #: CRL, OCSP and status callbacks
     public_url: str = ""  #: how the world reaches that port; default: http://<host>:<port>
+    metrics_port: int = 0  #: /metrics, /livez and /readyz of each process; 0: none
     workers: int = 8  #: calls to the outside at once, for each consumer
 
     @property

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,9 @@ from xuqi.logs import check_topics, is_kafka, open_relays
 from xuqi.places import Place, StationPlace, TakenError
 from xuqi.readers import card_files
 from xuqi.serving import logbook, web
+from xuqi.serving.figures import Figures
 from xuqi.serving.loops import attending, consuming, relaying
+from xuqi.serving.metrics import Meters, Monitor, Process
 from xuqi.serving.record import record_of
 from xuqi.serving.rooms import RELAY, ROOMS, SCHEDULER, STATION, WEB
 from xuqi.settings import SettingsError, other_secret
@@ -53,6 +55,11 @@ class Serving:
     stop: threading.Event = field(default_factory=threading.Event)
     loops: list[Loop] = field(default_factory=list)
     _told: str = ""
+    _meters: Meters = field(default_factory=Meters)
+
+    def __post_init__(self) -> None:
+        self._publisher = self.house.outside.ca  # what anybody may fetch from it is no call of ours
+        self.house = replace(self.house, outside=self._meters.metered(self.house.outside))
 
     def run(self) -> int:
         """
@@ -151,14 +158,29 @@ class Serving:
                     web.listening(self._site(), settings.host, settings.port)
                 )
                 found.append(f"http://{settings.host}:{port}")
+            if settings.metrics_port:
+                port = listening.enter_context(
+                    web.listening(self._monitor(), settings.host, settings.metrics_port)
+                )
+                found.append(f"metrics http://{settings.host}:{port}/metrics")
             yield found
+
+    def _monitor(self) -> Monitor:
+        """
+        Every process tells of itself; of the whole house, those that have the schedule.
+        """
+        house = self.house
+        of: list[object] = [Process(home=house.settings.home, store=house.store, loops=self.loops)]
+        if SCHEDULER in self.rooms:
+            of.append(Figures(house.store, house.policies, relays=is_kafka(house.settings)))
+        return Monitor(meters=self._meters, troubles=self.troubles, collectors=of)
 
     def _site(self) -> web.Site:
         house = self.house
         return web.Site(
             store=house.store,
             public=house.settings.public,
-            ca=house.outside.ca if isinstance(house.outside.ca, EmbeddedCa) else None,
+            ca=self._publisher if isinstance(self._publisher, EmbeddedCa) else None,
             token=other_secret(house.settings, "twilio")
             if house.settings.sms_url.startswith("twilio:")
             else None,

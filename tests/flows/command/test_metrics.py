@@ -1,0 +1,247 @@
+"""Shows what Prometheus is told: of each process, of the whole house, and of no person."""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families as parsed
+
+from renewal.clock import TAIPEI
+from renewal.errors import (
+    GatewayRefusedError,
+    GatewayUnavailableError,
+    GatewayUnsureError,
+)
+from renewal.gateways.sms.port import GatewayMisconfiguredError, Report
+from tests.flows.command import sample
+from tests.flows.command.test_serve import fetched, serving
+from xuqi.serving.figures import Figures
+from xuqi.serving.metrics import Meters, Monitor, Process, open_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from tests.flows.command.sample import Bank
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+def samples(text: bytes) -> Samples:
+    return {
+        (one.name, frozenset(one.labels.items())): one.value
+        for family in parsed(text.decode())
+        for one in family.samples
+    }
+
+
+def value(found: Samples, name: str, **labels: str) -> float:
+    return found[name, frozenset(labels.items())]
+
+
+def figures(bank: Bank) -> Figures:
+    return Figures(bank.house.store, bank.house.policies, relays=False)
+
+
+def told(of: Figures) -> Samples:
+    of._good_until = 0.0
+    registry = CollectorRegistry()
+    registry.register(of)
+    return samples(generate_latest(registry))
+
+
+def test_a_served_house_tells_of_itself_on_a_port_of_its_own(tmp_path: Path) -> None:
+    port = free_port()
+    with sample.opened(tmp_path / "bank", at=datetime.now(UTC)) as bank:
+        bank.browser()
+
+        with serving(bank.home, XUQI_METRICS_PORT=str(port)) as url:
+            there = samples(fetched(f"http://127.0.0.1:{port}/metrics"))
+            signs = [fetched(f"http://127.0.0.1:{port}{place}") for place in ("/livez", "/readyz")]
+            with pytest.raises(OSError, match="404"):
+                fetched(f"{url}/metrics")
+
+    assert signs == [b"200 OK\n", b"200 OK\n"]
+    assert value(there, "xuqi_store_up") == 1
+    assert value(there, "xuqi_loop_up", loop="otp") == 1
+    assert value(there, "xuqi_loop_given_up", loop="otp") == 0
+    assert value(there, "xuqi_certificates", state="active") == 1
+    assert value(there, "xuqi_home_free_bytes") > 0
+
+
+def test_what_waits_is_counted_for_each_consumer(bank: Bank) -> None:
+    of = figures(bank)
+    before = told(of)
+    bank.run("scan")
+    waiting = told(of)
+    bank.drain()
+
+    assert value(before, "xuqi_consumer_lag_events", consumer="reminders") == 0
+    assert value(waiting, "xuqi_consumer_lag_events", consumer="reminders") == 1
+    assert value(told(of), "xuqi_consumer_lag_events", consumer="reminders") == 0
+
+
+def test_figures_are_not_read_again_at_every_question(bank: Bank) -> None:
+    of = figures(bank)
+    told(of)
+    bank.run("scan")
+
+    registry = CollectorRegistry()
+    registry.register(of)
+    again = samples(generate_latest(registry))
+
+    assert value(again, "xuqi_consumer_lag_events", consumer="reminders") == 0
+
+
+def test_codes_are_counted_as_they_are_sent_and_verified(bank: Bank) -> None:
+    of = figures(bank)
+    told(of)
+    sent = bank.json("code", "send", "1")
+    bank.drain()
+    bank.run("code", "enter", sent["challenge"], "1", typed="0\n")
+    bank.run("code", "enter", sent["challenge"], "1", typed=f"{bank.last_code()}\n")
+
+    found = told(of)
+
+    counts = {it: value(found, "xuqi_codes_total", result=it) for it in ("sent", "wrong", "failed")}
+    assert counts == {"sent": 1, "wrong": 1, "failed": 0}
+    assert value(found, "xuqi_messages", kind="code", channel="sms", state="handed over") == 1
+
+
+@pytest.mark.parametrize(
+    ("late", "bucket"), [(timedelta(0), "60.0"), (timedelta(minutes=10), "900.0")]
+)
+def test_a_reminders_delay_begins_when_it_might_have_been_sent(
+    tmp_path: Path, late: timedelta, bucket: str
+) -> None:
+    # The 14-day step of this certificate passes at midnight; an SMS may be sent from nine.
+    day = datetime(2026, 3, 2, tzinfo=TAIPEI)
+    with sample.opened(tmp_path / "bank", at=day - timedelta(days=1)) as bank:
+        bank.end = day + timedelta(days=15, seconds=-1)
+        bank.browser()
+        of = figures(bank)
+        told(of)
+        bank.clock.advance_to(day + timedelta(hours=9) + late)
+        bank.run("scan")
+        bank.drain()
+
+        found = told(of)
+
+    name, labels = "xuqi_reminder_delay_seconds", {"threshold": "14"}
+    assert value(found, f"{name}_count", **labels) == 1
+    assert value(found, f"{name}_sum", **labels) == pytest.approx(late.total_seconds(), abs=1)
+    assert value(found, f"{name}_bucket", le=bucket, **labels) == 1
+    under = [
+        count
+        for (of_name, of_labels), count in found.items()
+        if of_name == f"{name}_bucket" and float(dict(of_labels)["le"]) < float(bucket)
+    ]
+    assert sum(under) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "result"),
+    [
+        (None, "ok"),
+        (GatewayUnavailableError("away"), "unavailable"),
+        (GatewayMisconfiguredError("no such account"), "misconfigured"),
+        (GatewayRefusedError("no"), "refused"),
+        (GatewayUnsureError("lost"), "unsure"),
+        (ZeroDivisionError(), "broke"),
+    ],
+)
+def test_a_call_to_a_provider_is_counted_by_its_result(
+    bank: Bank, error: Exception | None, result: str
+) -> None:
+    class Weather:
+        def report(self, _carrier_id: str) -> tuple[Report, str]:
+            if error is not None:
+                raise error
+            return Report.DELIVERED, ""
+
+    meters = Meters()
+    outside = replace(bank.house.outside, sms=Weather())  # type: ignore[arg-type]
+
+    if error is None:
+        assert meters.metered(outside).sms.report("1") == (Report.DELIVERED, "")
+    else:
+        with pytest.raises(type(error)):
+            meters.metered(outside).sms.report("1")
+
+    found = samples(generate_latest(meters.registry))
+    labels = {"provider": "sms", "call": "report"}
+    assert value(found, "xuqi_provider_calls_total", result=result, **labels) == 1
+    assert value(found, "xuqi_provider_seconds_count", **labels) == 1
+
+
+def test_a_database_that_is_away_leaves_no_old_figures(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = figures(bank)
+    assert told(of)
+    monkeypatch.setattr(bank.house.store, "look", _away)
+
+    process = Process(home=bank.home, store=bank.house.store, loops=())
+    monitor = Monitor(meters=Meters(), troubles=list, collectors=(process,))
+    status, _, body = monitor.answer("GET", "/metrics", {}, b"")
+
+    assert told(of) == {}
+    assert (status, value(samples(body), "xuqi_store_up")) == (200, 0)
+
+
+def _away() -> Iterator[None]:
+    from renewal.store.engine import StoreUnavailableError  # noqa: PLC0415 - of this test only
+
+    raise StoreUnavailableError("the database does not answer")
+
+
+def test_a_stations_open_jobs_are_counted_by_their_last_step(tmp_path: Path) -> None:
+    journal = tmp_path / "001.jsonl"
+    lines = [
+        '{"renewal":"R1","step":"waiting for token","at":"x"}',
+        '{"renewal":"R1","step":"token seen","at":"x"}',
+        '{"renewal":"R2","step":"token seen","at":"x"}',
+        '{"renewal":"R3","step":"done","at":"x"}',
+        '{"renewal":"R2","st',
+    ]
+    journal.write_text("\n".join(lines))
+
+    assert open_steps(journal) == {"token seen": 2}
+
+
+@pytest.mark.shows("B09")
+def test_no_label_names_a_person_a_certificate_or_a_renewal(bank: Bank) -> None:
+    of = figures(bank)
+    told(of)
+    bank.run("scan")
+    bank.drain()
+    bank.run("renewals", "start", "1", "--who", "T01", "--why", "asked")
+    bank.json("code", "send", "1")
+    bank.drain()
+
+    labels: Mapping[str, set[str]] = {}
+    for _, pairs in told(of):
+        for name, what in pairs:
+            labels.setdefault(name, set()).add(what)  # type: ignore[attr-defined]
+
+    allowed = {
+        "about", "branch", "channel", "consumer", "kind", "le", "result", "state", "threshold",
+        "what",
+    }  # fmt: skip
+    assert set(labels) <= allowed
+    free = re.compile(r"[A-Za-z ,]*")
+    words = {it for name in labels.keys() - {"le", "threshold", "branch"} for it in labels[name]}
+    assert {it for it in words if not free.fullmatch(it)} == set()
