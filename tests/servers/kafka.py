@@ -111,7 +111,9 @@ class Broker:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "log4j2.properties").write_text(_LOG4J)
         (self.folder / "server.properties").write_text(self._properties())
-        self._java("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c").check_returncode()
+        done = self._java("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c")
+        if done.returncode != 0:
+            raise CannotStartError(f"the log's folder could not be made: {done.stderr.decode()}")
 
     def _properties(self) -> str:
         settings = {
@@ -215,7 +217,8 @@ def cluster(folder: Path, *, nodes: int = 1) -> Cluster:
     """
     ports = [(free_port(), free_port()) for _ in range(nodes)]
     voters = ",".join(f"{n}@127.0.0.1:{c}" for n, (_, c) in enumerate(ports, start=1))
-    name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # Not every id: one that begins with "-" would be taken for an option.
+    name = base64.urlsafe_b64encode(b"x" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
     return Cluster(
         [
             Broker(

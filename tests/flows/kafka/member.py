@@ -1,0 +1,120 @@
+"""One member of a group, in a process of its own that is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from renewal.delivery import Delivery
+from renewal.eventlog.kafka import Connection, KafkaLog
+from renewal.outcome import Done, IfInterrupted, Outcome
+from schema.events import CertificateChanged, ChangeRequested, Event, Topic
+from tests.stores import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from renewal.store.work import Work
+    from tests.flows.kafka.rig import Rig
+
+SOON = timedelta(milliseconds=200)
+
+
+@dataclass(frozen=True)
+class Order:
+    event: ChangeRequested
+    again: bool
+
+
+@dataclass
+class Writes:
+    """Its effect is a line in a file; interrupted, it finds out first whether it is there."""
+
+    group: ClassVar[str] = "tests"
+    topics: ClassVar[tuple[str, ...]] = (Topic.CERTIFICATES.value,)
+    kinds: ClassVar[tuple[type[Event], ...]] = (ChangeRequested,)
+    if_interrupted: ClassVar[IfInterrupted] = IfInterrupted.ASK
+
+    path: Path
+    who: str
+
+    def preload(self, events: Sequence[ChangeRequested], work: Work) -> None:
+        pass
+
+    def prepare(self, event: ChangeRequested, work: Work, *, again: bool) -> object:  # noqa: ARG002 - the port
+        return Order(event, again)
+
+    def carry_out(self, order: Order) -> object:
+        line = f"{order.event.certificate} {order.event.number}"
+        if not (order.again and any(done.startswith(f"{line} ") for done in lines(self.path))):
+            with self.path.open("a") as ledger:
+                ledger.write(f"{line} {self.who}\n")
+        return "done"
+
+    def conclude(self, order: Order, answer: str, work: Work) -> Outcome:  # noqa: ARG002 - the port
+        event = order.event
+        return Done(
+            (
+                CertificateChanged(
+                    certificate=event.certificate, change=event.change, number=event.number
+                ),
+            )
+        )
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def live(told: dict[str, str]) -> None:
+    """
+    Deliver until the process is killed, by its own hand at a point or by another's.
+    """
+
+    def probe(point: str) -> None:
+        if point == told["die_at"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    connection = Connection(servers=(told["server"],), prefix=told["prefix"])
+    log = KafkaLog(connection, member=told["member"] or None)
+    consumer = Writes(Path(told["ledger"]), told["who"])
+    reader = log.reader(
+        consumer.group, consumer.topics, session_timeout_ms=1_500, heartbeat_interval_ms=300
+    )
+    with opened(told["store"]) as store:
+        delivery = Delivery(consumer, reader, store, at_most=20, probe=probe)
+        while True:
+            delivery.run_once(SOON)
+
+
+@contextmanager
+def member(
+    rig: Rig, ledger: Path, *, who: str, die_at: str = "", slot: str = ""
+) -> Iterator[subprocess.Popen[bytes]]:
+    told = {
+        "server": rig.connection.servers[0],
+        "prefix": rig.connection.prefix,
+        "store": str(rig.store.engine.url),
+        "ledger": str(ledger),
+        "who": who,
+        "die_at": die_at,
+        "member": slot,
+    }
+    process = subprocess.Popen([sys.executable, "-m", "tests.flows.kafka.member", json.dumps(told)])
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+if __name__ == "__main__":
+    live(json.loads(sys.argv[1]))

@@ -1,0 +1,232 @@
+"""Members come, go, share and die; each event has its effect once."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from renewal.delivery import Delivery
+from renewal.errors import XuqiError
+from schema.tables.log import inbox
+from tests.flows.kafka import member as members
+from tests.flows.kafka.member import lines
+from tests.flows.kafka.rig import NERVOUS, SOON, Rig, drain, took, until
+from tests.unit.delivery.scripted import Sql, asked, dead, effects, rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from renewal.eventlog.kafka import KafkaReader
+    from schema.events import ChangeRequested
+
+pytestmark = pytest.mark.kafka
+
+#: Where a consumer that acts may be killed, from its intent to its offset.
+POINTS = ["after intent", "after answer", "before commit", "committed", "before the offset"]
+
+
+def settled(rig: Rig) -> int:
+    ((count,),) = rows(
+        rig.store, sa.select(sa.func.count()).where(inbox.c.state == "settled").select_from(inbox)
+    )
+    return int(count)
+
+
+def once_each(events: Sequence[ChangeRequested]) -> Counter[str]:
+    return Counter(f"{event.certificate} {event.number}" for event in events)
+
+
+def written(ledger: Path) -> Counter[str]:
+    return Counter(line.rsplit(" ", 1)[0] for line in lines(ledger))
+
+
+def test_a_consumer_killed_between_effect_and_offset_loses_nothing_and_does_nothing_twice(
+    rig: Rig, tmp_path: Path
+) -> None:
+    events = [asked(key) for key in range(200)]
+    rig.tell(*events)
+    rig.relayed()
+    ledger = tmp_path / "ledger"
+
+    for point in POINTS:
+        with members.member(rig, ledger, who=point, die_at=point, slot="one") as process:
+            assert process.wait(60) == -9
+    with members.member(rig, ledger, who="last", slot="one"):
+        until(lambda: settled(rig) == len(events))
+
+    assert written(ledger) == once_each(events)
+    assert dead(rig.store) == {}
+
+
+def test_two_members_share_the_partitions_and_one_takes_over_from_the_dead(
+    rig: Rig, tmp_path: Path
+) -> None:
+    first, second = ([asked(key, number) for key in range(100)] for number in (1, 2))
+    ledger, trickle = tmp_path / "ledger", Trickle(rig)
+
+    with members.member(rig, ledger, who="A") as a, members.member(rig, ledger, who="B"):
+        until(lambda: {line[-1] for line in lines(ledger)} == {"A", "B"}, trickle.tell)
+        trickle.tell(*first)
+        until(lambda: all(count in written(ledger) for count in once_each(first)))
+        a.kill()
+        a.wait()
+        trickle.tell(*second)
+        until(lambda: all(count in written(ledger) for count in once_each(second)))
+
+    assert set(written(ledger).values()) == {1}
+    assert dead(rig.store) == {}
+
+
+class Trickle:
+    """Events of new keys, a few at a time, or others."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self._next = 1_000
+        self._relay = rig.relay()
+
+    def tell(self, *others: ChangeRequested) -> Sequence[ChangeRequested]:
+        events = others or [asked(self._next + more) for more in range(20)]
+        self._next += 20
+        self._rig.tell(*events)
+        self._relay.run_once()
+        time.sleep(0.1)
+        return events
+
+
+def test_a_storm_of_members_loses_nothing_and_does_nothing_twice(rig: Rig) -> None:
+    told: list[ChangeRequested] = []
+    over = threading.Event()
+    trouble: list[BaseException] = []
+
+    def come_and_go(number: int) -> None:
+        chance = random.Random(number)
+        while not over.is_set():
+            reader = rig.log.reader("tests", ["certificates"], **NERVOUS)
+            delivery = Delivery(Sql(), reader, rig.store, at_most=10)
+            until_ = time.monotonic() + chance.uniform(0.5, 1.5)
+            try:
+                while time.monotonic() < until_:
+                    delivery.run_once(SOON)
+            except XuqiError as error:  # the next one goes on
+                trouble.append(error)
+            finally:
+                reader.close()
+
+    threads = [threading.Thread(target=come_and_go, args=(number,)) for number in range(3)]
+    trickle = Trickle(rig)
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + 8
+    while time.monotonic() < end:
+        told += trickle.tell()
+    over.set()
+    for thread in threads:
+        thread.join()
+    drain(rig.delivery(Sql(), **NERVOUS))
+
+    assert not any("TooMany" in type(error).__name__ for error in trouble)
+    assert Counter(key for key, _ in effects(rig.store)) == Counter(e.certificate for e in told)
+    assert dead(rig.store) == {}
+
+
+def test_what_was_polled_and_not_committed_is_given_again_to_the_next_member(rig: Rig) -> None:
+    rig.tell(*(asked(key) for key in range(10)))
+    rig.relayed()
+    reader = rig.reader("tests", ["certificates"])
+    first: list[str] = []
+    until(lambda: len(first) == 10, lambda: first.extend(r.identity for r in reader.poll(5, SOON)))
+    reader.close()
+
+    again: list[str] = []
+    other = rig.reader("tests", ["certificates"])
+    until(lambda: len(set(again)) == 10, lambda: again.extend(r.identity for r in took(other)))
+
+    assert set(again) == {asked(key).identity for key in range(10)}
+
+
+def test_a_topic_read_again_from_zero_leaves_everything_as_it_was_to_the_byte(rig: Rig) -> None:
+    events = [asked(key, number) for number in (1, 2, 3) for key in range(100)]
+    rig.tell(*events)
+    rig.put(("certificates", b"1", b"{", []))
+    rig.relayed()
+    drain(rig.delivery(Sql()))
+    rig.relayed()
+    before = rig.dump()
+
+    drain(rig.delivery(Sql(), group="anew"))
+
+    assert rig.dump() == before
+    assert len(effects(rig.store)) == len(events)
+
+
+def test_events_doubled_delayed_and_shuffled_across_keys_have_their_effect_once_in_order(
+    rig: Rig,
+) -> None:
+    told = [asked(key, number) for number in (1, 2, 3) for key in range(50)]
+    rig.tell(*told)
+    chance = random.Random(7)
+    by_key = {key: [asked(key, number) for number in (1, 2, 3)] for key in range(50)}
+    shuffled = []
+    while by_key:
+        key = chance.choice(sorted(by_key))
+        shuffled.append(by_key[key].pop(0))
+        if not by_key[key]:
+            del by_key[key]
+    rig.log.append(shuffled[:75])
+    delivery = rig.delivery(Sql(), at_most=20)
+    drain(delivery)
+    rig.log.append(shuffled[75:])
+    rig.log.append(shuffled)
+    rig.relayed()
+    drain(delivery)
+
+    found = effects(rig.store)
+    assert len(found) == len(told)
+    for key in range(50):
+        assert [number for k, number in found if k == key] == [1, 2, 3]
+
+
+def test_a_partition_that_gives_nothing_is_left_and_joined_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("renewal.eventlog.kafka.STUCK_AFTER", SOON)
+    reader = rig.reader("tests", ["certificates"])
+    until(lambda: _joined(reader), lambda: reader.poll(1, SOON))
+    consumer = reader._consumer
+    assert consumer is not None
+    consumer.pause(*consumer.assignment())  # as it was stuck for good before 3.0.9
+
+    rig.tell(asked(1))
+    rig.relayed()
+    found: list[str] = []
+    until(lambda: bool(found), lambda: found.extend(r.identity for r in took(reader)))
+
+    assert found == [asked(1).identity]
+    assert reader._consumer is not consumer
+
+
+def test_partitions_that_are_read_to_their_end_are_not_left(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("renewal.eventlog.kafka.STUCK_AFTER", SOON / 5)
+    reader = rig.reader("tests", ["certificates"])
+    until(lambda: _joined(reader), lambda: reader.poll(1, SOON))
+    consumer = reader._consumer
+
+    for key in range(5):
+        rig.log.append([asked(key)])
+        until(lambda: bool(took(reader)))
+
+    assert reader._consumer is consumer
+
+
+def _joined(reader: KafkaReader) -> bool:
+    return reader._consumer is not None and bool(reader._consumer.assignment())
