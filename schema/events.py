@@ -400,6 +400,10 @@ class TokenRequestSigned(TokenEvent, frozen=True, kw_only=True, tag="token-reque
     csr: str  #: PKCS#10 with an empty subject, DER in base64
     proof: str  #: CMS SignedData by the old key over the CSR, without certificates, DER in base64
 
+    @property
+    def identity(self) -> str:  # a forged one must not make the true one a fact told twice
+        return f"token-request-signed.v1:{self.renewal}:{_digest(self.csr, self.proof)}"
+
 
 class TokenWritten(TokenEvent, frozen=True, kw_only=True, tag="token-written.v1"):
     """
@@ -409,6 +413,10 @@ class TokenWritten(TokenEvent, frozen=True, kw_only=True, tag="token-written.v1"
     certificate_sha256: str
     signature: str  #: base64
 
+    @property
+    def identity(self) -> str:  # as above
+        return f"token-written.v1:{self.renewal}:{_digest(self.signature)}"
+
 
 class TokenDeclined(TokenEvent, frozen=True, kw_only=True, tag="token-declined.v1"):
     """
@@ -416,6 +424,10 @@ class TokenDeclined(TokenEvent, frozen=True, kw_only=True, tag="token-declined.v
     """
 
     why: str
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def _leaves(kind: type[Event]) -> list[type[Event]]:

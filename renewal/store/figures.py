@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from datetime import datetime  # noqa: TC003 - a NamedTuple's field
 from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
@@ -24,6 +25,7 @@ class News(NamedTuple):
     kinds: frozenset[str]
     newest: int
     due: frozenset[str]  # consumers
+    next_due: datetime | None  # when the next waiting is over, if any is left
 
 
 _come = (
@@ -31,14 +33,20 @@ _come = (
     .where(events.c.seq > sa.bindparam("since"))
     .group_by(events.c.kind)
 )
-_due = sa.select(parked.c.consumer).where(parked.c.due <= sa.bindparam("now")).distinct()
+_due = (
+    sa.select(parked.c.consumer, sa.func.min(parked.c.due))
+    .where(parked.c.due.is_not(None))
+    .group_by(parked.c.consumer)
+)
 
 
 def news(work: Work, since: int) -> News:
     found = work.connection.execute(_come, {"since": since}).all()
-    due = work.connection.scalars(_due, {"now": work.at})
+    waiting = work.connection.execute(_due).all()
+    due = frozenset(consumer for consumer, first in waiting if first <= work.at)
+    next_due = min((first for _, first in waiting if first > work.at), default=None)
     newest = max((row[1] for row in found), default=since)
-    return News(frozenset(row[0] for row in found), newest, frozenset(due))
+    return News(frozenset(row[0] for row in found), newest, due, next_due)
 
 
 def by_product(work: Work) -> dict[str, dict[str, int]]:

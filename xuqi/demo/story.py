@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from xuqi.house import House
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-OPEN_HOURS = range(7, 23)
+#: When the scheduler looks: at the day's beginning, when the quiet hours end, and now and then.
+LOOKS_AT = frozenset({7, 9, 11, 14, 17, 20})
 DECLINED_AFTER = 3  #: visits
 NO_REMINDERS = "reminders"  #: what whoever has opted out declines
 
@@ -73,7 +74,8 @@ class Story:
             (self.house.delivery(consumer), frozenset(map(kind_name, consumer.kinds)))
             for consumer in self.house.consumers()
         ]
-        self._seen = 0
+        self._seen, self._changes = 0, -1
+        self._next_due: datetime | None = None
         self.branches = {branch: Branch(self, branch) for branch in ("001", "002")}
         for person in self.people:
             for address in filter(None, (person.mobile, person.mail)):
@@ -97,7 +99,7 @@ class Story:
         start = self.clock.now()
         for hours in range(int((until - start) / HOUR)):
             moment = start + hours * HOUR
-            if moment.astimezone(TAIPEI).hour in OPEN_HOURS:
+            if moment.astimezone(TAIPEI).hour in LOOKS_AT:
                 self.at(moment, self._tick)
         for person in self.people:
             self._first_plans(person)
@@ -124,16 +126,25 @@ class Story:
         """
         Let every consumer do what there is to do, and the customers read what they got.
         """
-        while True:
+        while self._may_have_news():
             with self.house.store.look() as look:
                 news = figures.news(look, self._seen)
+            self._changes, self._next_due = self.house.store.changes, news.next_due
             if not news.kinds and not news.due:
                 break
             self._seen = news.newest
             for delivery, kinds in self._deliveries:
                 if delivery.consumer.group in news.due or not news.kinds.isdisjoint(kinds):
                     delivery.run_once()
+            self._changes = -1
         self._read_messages()
+
+    def _may_have_news(self) -> bool:
+        """
+        Whether anything was written since the last look, or a waiting is over.
+        """
+        over = self._next_due is not None and self._next_due <= self.clock.now()
+        return over or self.house.store.changes != self._changes
 
     # --- what customers see ---------------------------------------------------------------------
 
