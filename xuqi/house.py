@@ -166,7 +166,8 @@ def open_store(settings: Settings, clock: Clock, keys: Keys) -> Store:
         raise SettingsError(f"XUQI_STORE_URL: {error}") from error
     except sqlalchemy.exc.DBAPIError as error:
         raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
-    return Store(settings.store, clock=clock, vault=Vault({1: keys.columns}))
+    vault = Vault({1: keys.columns})
+    return Store(settings.store, clock=clock, vault=vault, synchronous=settings.synchronous)
 
 
 def open_outside(settings: Settings, clock: Clock, keys: Keys) -> Outside:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from renewal.errors import XuqiError
 from renewal.keys import Keys
 from renewal.secret import Secret, secret_made_once
+from renewal.store.synchronous import Synchronous
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,7 @@ class Settings:
     port: int = 8480  #: CRL, OCSP and status callbacks
     public_url: str = ""  #: how the world reaches that port; default: http://<host>:<port>
     metrics_port: int = 0  #: /metrics, /livez and /readyz of each process; 0: none
+    synchronous: Synchronous = Synchronous.FULL  #: of SQLite; the demo needs no more than NORMAL
     workers: int = 8  #: calls to the outside at once, for each consumer
 
     @property
@@ -79,6 +81,10 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
 def _value(name: str, kind: str, text: str) -> object:
     if kind.startswith("Path"):
         return Path(text)
+    if kind == "Synchronous":
+        if text not in set(Synchronous):
+            raise SettingsError(f"{name} must be one of {', '.join(Synchronous)}")
+        return Synchronous(text)
     if kind == "int":
         if not text.isdecimal():
             raise SettingsError(f"{name} must be a whole number")

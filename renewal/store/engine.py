@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from renewal.errors import XuqiError
 from renewal.store.claim import claim
 from renewal.store.shelf import ConflictError
+from renewal.store.synchronous import Synchronous
 from renewal.store.work import Work
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from renewal.clock import Clock
     from renewal.store.claim import Claim
     from renewal.store.vault import Vault
+
 
 #: PostgreSQL's serialization_failure and deadlock_detected: the same transaction may succeed next.
 ANOTHER_WAS_FIRST = ("40001", "40P01")
@@ -39,10 +42,12 @@ class Store:
     Transactions over the tables. Nothing in them uses the network.
     """
 
-    def __init__(self, url: str, *, clock: Clock, vault: Vault) -> None:
+    def __init__(
+        self, url: str, *, clock: Clock, vault: Vault, synchronous: Synchronous = Synchronous.FULL
+    ) -> None:
         self.clock = clock
         self.vault = vault
-        self.engine = _engine(url)
+        self.engine = _engine(url, synchronous)
         sqlite = self.engine.dialect.name == "sqlite"
         # Python's driver would begin late. One that reads first and writes later could fail
         # half-way: who may write takes the lock at once.
@@ -160,7 +165,7 @@ def _broken_rule(error: sa.exc.IntegrityError) -> str:
     return f"{diagnosis.table_name}: {rule}" if rule else str(diagnosis.message_primary)
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(url: str, synchronous: Synchronous) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
@@ -169,15 +174,19 @@ def _engine(url: str) -> sa.Engine:
     engine = sa.create_engine(
         parsed, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": 30}
     )
-    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "connect", partial(_prepare_sqlite, synchronous))
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - sqlite3's own
+def _prepare_sqlite(
+    synchronous: Synchronous,
+    connection: Any,  # noqa: ANN401 - sqlite3's own
+    _record: object,
+) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     for pragma in (
         "journal_mode=WAL",
-        "synchronous=FULL",  # in batches it costs nothing
+        f"synchronous={synchronous}",
         "foreign_keys=ON",
         "recursive_triggers=ON",  # else a REPLACE deletes rows behind an append-only table's back
         "cache_size=-65536",

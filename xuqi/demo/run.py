@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from renewal.clock import VirtualClock
 from renewal.gateways.ledger import OutsideLedger
 from renewal.rules.taipei import TAIPEI
+from renewal.store.synchronous import Synchronous
 from xuqi.demo import report
 from xuqi.demo.judge import judge
 from xuqi.demo.outside import CaView, Faults, Tail, open_ca, open_outside
@@ -63,7 +64,7 @@ def main(seed: int, customers: int, days: int, home: Path) -> int:
 
 
 def _set_up(seed: int, customers: int, home: Path) -> tuple[Story, House]:
-    settings = Settings(home=home)
+    settings = Settings(home=home, synchronous=Synchronous.NORMAL)
     _seeded_codes(home, seed)
     clock = VirtualClock(START - timedelta(hours=1))
     keys = read_keys(settings)
