@@ -52,6 +52,7 @@ DECIDED: Mapping[tuple[str, str], tuple[str, str]] = {
     ("fee", "refunded"): ("已退費", "the fee was refunded"),
     ("CA", "asked to issue"): ("請憑證機構簽發", "the CA is about to be asked to issue"),
     ("CA", "issued"): ("憑證機構已簽發", "the CA has issued"),
+    ("CA", "issued in vain"): ("憑證機構已簽發，但展期已結束", "the CA has issued, too late"),
     ("CA", "refused"): ("憑證機構拒絕", "the CA has refused"),
     ("CA", "wrong answer"): ("憑證機構回覆不符", "the CA's answer was wrong"),
     ("CA", "kept"): ("舊憑證保留", "the old certificate is kept"),

@@ -15,7 +15,7 @@ from xuqi.check import counts
 from xuqi.demo.outside import Tail
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from xuqi.demo.people import Person
@@ -81,7 +81,7 @@ def _per_day(outside: Path) -> dict[str, dict[str, int]]:
     """
     What happened on each day, as the world outside wrote it down.
     """
-    wanted = {
+    wanted: dict[str, tuple[str, Callable[[dict[str, object]], object]]] = {
         "reminders": ("sms.jsonl", lambda line: str(line["ref"]).startswith("M")),
         "codes": ("sms.jsonl", lambda line: str(line["ref"]).startswith("K")),
         "mails": ("mail.jsonl", lambda _: True),
