@@ -11,8 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import NewTopic
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, NoError, TopicAlreadyExistsError
 from kafka.structs import OffsetAndMetadata
 
 from renewal.errors import XuqiError
@@ -377,14 +376,17 @@ class Topics:
         a key would move to another one, and lose its order.
 
         Raises:
+            TopicsError: a topic cannot be made, e.g. there are fewer brokers than replicas.
             LogUnavailableError
         """
         with _admin(self._connection) as admin:
             there = set(admin.list_topics())
-            new = [one for one in declared if self._name(one) not in there]
-            if new:
-                admin.create_topics([self._new(one) for one in new], timeout_ms=10_000)
-        return [self._name(one) for one in new]
+            new = {
+                self._name(one): self._options(one)
+                for one in declared
+                if self._name(one) not in there
+            }
+            return _made(admin, new) if new else []
 
     def check(self, declared: Sequence[Declared]) -> None:
         """
@@ -398,7 +400,7 @@ class Topics:
     def _name(self, one: Declared) -> str:
         return self._connection.prefix + one.name
 
-    def _new(self, one: Declared) -> NewTopic:
+    def _options(self, one: Declared) -> dict[str, Any]:
         configs = {
             "retention.ms": str(int(one.retention.total_seconds() * 1000)),
             "cleanup.policy": "delete",
@@ -406,12 +408,27 @@ class Topics:
             "compression.type": "lz4",
             "min.insync.replicas": str(max(1, self._replication - 1)),
         }
-        return NewTopic(
-            name=self._name(one),
-            num_partitions=one.partitions,
-            replication_factor=self._replication,
-            topic_configs=configs,
-        )
+        return {
+            "num_partitions": one.partitions,
+            "replication_factor": self._replication,
+            "configs": configs,
+        }
+
+
+def _made(admin: KafkaAdminClient, new: Mapping[str, Any]) -> list[str]:
+    """
+    Make them; return the names. Another process may have been first: that is no error.
+    """
+    answer = admin.create_topics(new, timeout_ms=10_000, raise_errors=False)["topics"]
+    wrong = [
+        f"{topic['name']}: {topic['error_message']}"
+        for topic in answer
+        if topic["error_code"] not in {NoError.errno, TopicAlreadyExistsError.errno}
+    ]
+    if wrong:
+        raise TopicsError("; ".join(wrong))
+    admin.wait_for_topics(list(new))  # each broker knows them a moment later
+    return [topic["name"] for topic in answer if topic["error_code"] == NoError.errno]
 
 
 @contextmanager
@@ -423,4 +440,4 @@ def _admin(connection: Connection) -> Iterator[KafkaAdminClient]:
         finally:
             admin.close()
     except KafkaError as error:
-        raise LogUnavailableError(f"Kafka: {type(error).__name__}: {error}") from error
+        raise LogUnavailableError(f"Kafka: {type(error).__name__}") from error

@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 SOON = timedelta(milliseconds=500)
 TOPICS = [one.name for one in declared(["001"])]
 #: A silent broker is noticed in seconds, as it is in half a minute outside of tests.
-IMPATIENT = {
+IMPATIENT: dict[str, Any] = {
     "request_timeout_ms": 1_000,
     "delivery_timeout_ms": 2_000,
     "max_block_ms": 1_000,
     "bootstrap_timeout_ms": 2_000,
 }
 #: A dead member is missed after a second.
-NERVOUS = {"session_timeout_ms": 1_500, "heartbeat_interval_ms": 300}
+NERVOUS: dict[str, Any] = {"session_timeout_ms": 1_500, "heartbeat_interval_ms": 300}
 
 
 @dataclass

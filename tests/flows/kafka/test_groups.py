@@ -56,7 +56,7 @@ def test_a_consumer_killed_between_effect_and_offset_loses_nothing_and_does_noth
     ledger = tmp_path / "ledger"
 
     for point in POINTS:
-        with members.member(rig, ledger, who=point, die_at=point, slot="one") as process:
+        with members.member(rig, ledger, who="first", die_at=point, slot="one") as process:
             assert process.wait(60) == -9
     with members.member(rig, ledger, who="last", slot="one"):
         until(lambda: settled(rig) == len(events))

@@ -1,0 +1,166 @@
+"""The broker is silent, gone, or comes back: nothing is lost, nothing has its effect twice."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from renewal.eventlog.kafka import Connection, Publisher, Topics
+from renewal.eventlog.port import LogUnavailableError
+from schema.topics import declared
+from tests.flows.kafka.rig import IMPATIENT, NERVOUS, SOON, Rig, drain, rigged, silent, until
+from tests.servers.kafka import cluster
+from tests.unit.delivery.scripted import Sql, asked, dead, effects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from producers.relay import Relay
+    from schema.events import ChangeRequested
+    from tests.servers.kafka import Broker
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker that may be killed."""
+    nodes = cluster(tmp_path_factory.mktemp("own"))
+    try:
+        nodes.start()
+        yield nodes.brokers[0]
+    finally:
+        nodes.stop()
+
+
+@pytest.fixture
+def own_rig(own: Broker, tmp_path: Path) -> Iterator[Rig]:
+    connection = Connection(servers=(own.server,), prefix=f"{tmp_path.name}.")
+    Topics(connection).apply(declared(["001"]))
+    with rigged(connection, tmp_path) as rig:
+        yield rig
+
+
+@contextmanager
+def gone(broker: Broker) -> Iterator[None]:
+    """Killed, and started again."""
+    broker.stop()
+    try:
+        yield
+    finally:
+        broker.start()
+        broker.wait_until_ready()
+
+
+def carried(relay: Relay) -> None:
+    """Run until the outbox is empty, as the process's loop does."""
+
+    def turn() -> None:
+        try:
+            empty.append(relay.run_once() == 0)
+        except LogUnavailableError:
+            time.sleep(0.1)  # the loop's pause
+
+    empty: list[bool] = []
+    until(lambda: any(empty), turn)
+
+
+def once_each(rig: Rig, events: Sequence[ChangeRequested]) -> None:
+    assert Counter(effects(rig.store)) == Counter((e.certificate, e.number) for e in events)
+    assert dead(rig.store) == {}
+
+
+def test_a_silent_broker_is_noticed_and_nothing_is_lost_or_has_its_effect_twice(
+    rig: Rig, broker: Broker
+) -> None:
+    events = [asked(key) for key in range(500)]
+    relay = rig.relay(page=100)
+    rig.tell(*events)
+    relay.run_once()
+
+    with silent(broker):
+        for _ in range(2):
+            with pytest.raises(LogUnavailableError, match="Kafka: "):
+                relay.run_once()
+    carried(relay)
+    drain(rig.delivery(Sql()))
+
+    once_each(rig, events)
+
+
+def test_each_failed_future_is_told_and_another_producer_is_made(rig: Rig, broker: Broker) -> None:
+    publisher = Publisher(rig.connection, **IMPATIENT)
+    publisher.send([("certificates", b"1", b"before", [])])
+    before = publisher._producer
+
+    with silent(broker), pytest.raises(LogUnavailableError):
+        publisher.send([("certificates", b"1", b"unsure", [])])
+    publisher.send([("certificates", b"1", b"after", [])])
+
+    assert publisher._producer is not before
+    # A send that failed is unsure, not undone: it may lie there or not.
+    bodies = [record.body for record in rig.lying("certificates", 2)]
+    assert bodies in ([b"before", b"unsure"], [b"before", b"after"])
+    publisher.close()
+
+
+def test_one_record_that_cannot_be_sent_makes_the_whole_page_unsure(rig: Rig) -> None:
+    publisher = Publisher(rig.connection, **IMPATIENT)
+
+    with pytest.raises(LogUnavailableError):
+        publisher.send(
+            [("certificates", b"1", b"sound", []), ("certificates", b"1", b"x" * 2_000_000, [])]
+        )
+    publisher.close()
+
+
+def test_a_consumer_of_a_silent_broker_goes_on_afterwards(rig: Rig, broker: Broker) -> None:
+    events = [asked(key) for key in range(100)]
+    delivery = rig.delivery(Sql(), at_most=10, **NERVOUS)
+    rig.tell(*events)
+    rig.relayed()
+    until(lambda: bool(effects(rig.store)), lambda: delivery.run_once(SOON))
+
+    with silent(broker):
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            delivery.run_once(SOON)
+    drain(delivery)
+
+    once_each(rig, events)
+
+
+def test_a_broker_that_was_killed_and_started_again_has_lost_nothing(
+    own: Broker, own_rig: Rig
+) -> None:
+    events = [asked(key, number) for number in (1, 2, 3) for key in range(100)]
+    relay, delivery = own_rig.relay(page=50), own_rig.delivery(Sql(), at_most=20)
+    own_rig.tell(*events[:200])
+    relay.run_once()
+    relay.run_once()
+    until(lambda: bool(effects(own_rig.store)), lambda: delivery.run_once(SOON))
+
+    with gone(own):
+        own_rig.tell(*events[200:])
+        with pytest.raises(LogUnavailableError):
+            relay.run_once()
+        delivery.run_once(SOON)
+    carried(relay)
+    drain(delivery)
+
+    once_each(own_rig, events)
+    for key in range(100):
+        assert [number for k, number in effects(own_rig.store) if k == key] == [1, 2, 3]
+
+
+def test_a_broker_that_refuses_is_told_to_whoever_reads(own: Broker, own_rig: Rig) -> None:
+    reader = own_rig.reader("tests", ["certificates"], bootstrap_timeout_ms=500)
+
+    with gone(own), pytest.raises(LogUnavailableError, match="Kafka: "):
+        reader.poll(1, SOON)
+    until(lambda: reader.poll(1, SOON) == [] and reader._consumer is not None)
