@@ -1,0 +1,241 @@
+"""Shows that each process gets by with the rights of its role in PostgreSQL, and has no others."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from psycopg import sql
+
+from centre.actions import Centre
+from producers.messages import reported
+from producers.relay import CODES, OTHERS, Relay
+from renewal.clock import VirtualClock
+from renewal.eventlog.embedded import EmbeddedLog
+from renewal.gateways.bank.embedded import EmbeddedBank
+from renewal.gateways.ca.embedded import EmbeddedCa
+from renewal.gateways.sms.port import Report
+from renewal.store.engine import Store
+from scheduler.timetable import Timetable
+from schema.migrate import upgrade
+from schema.tables import metadata
+from schema.topics import declared
+from tests.flows import world as worlds
+from tests.flows.world import CARD, SESSION, TOKEN, Weather, World
+from tests.servers.postgresql import cluster
+from xuqi.house import build
+from xuqi.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from renewal.eventlog.port import Record
+
+ROLES = Path(__file__).resolve().parents[2] / "deploy" / "postgresql" / "roles.sql"
+NAMES = ("web", "workers", "relay", "readonly")
+TABLES = sorted(metadata.tables)
+APPEND_ONLY = ("audit", "decisions", "events", "transfers")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """A database with its tables and roles, and a login for each role."""
+    with cluster() as url:
+        upgrade(url)
+        for _ in range(2):  # running it again is harmless
+            as_owner(url, ROLES.read_text())
+        for name in NAMES:
+            as_owner(url, f"CREATE ROLE {name} LOGIN IN ROLE xuqi_{name}")
+        yield url
+
+
+def as_owner(url: str, script: str) -> None:
+    with psycopg.connect(plain(url), autocommit=True) as connection:
+        connection.execute(script.encode())
+
+
+def plain(url: str) -> str:
+    return url.replace("postgresql+psycopg", "postgresql")
+
+
+def login(url: str, name: str) -> str:
+    return sa.make_url(url).set(username=name).render_as_string(hide_password=False)
+
+
+def refused(url: str, name: str, statement: str, *names: str) -> bool:
+    """``{}`` in the statement is the table, or what else is named."""
+    told = sql.SQL(statement).format(*map(sql.Identifier, names))
+    with psycopg.connect(plain(login(url, name))) as connection:
+        try:
+            connection.execute(told)
+        except psycopg.errors.InsufficientPrivilege:
+            return True
+        finally:
+            connection.rollback()
+    return False
+
+
+@dataclass
+class Parted(World):
+    """
+    A world whose web faces the database with fewer rights than its workers.
+    """
+
+    web: Store = field(kw_only=True)
+
+    @property
+    def centre(self) -> Centre:
+        return Centre(self.web, self.house.policies, self.house.keys)
+
+
+@pytest.fixture
+def world(server: str, tmp_path: Path) -> Iterator[Parted]:
+    clock = VirtualClock(worlds.START)
+    house = build(Settings(home=tmp_path, store_url=server), clock=clock)
+    ca = house.outside.ca
+    bank = house.outside.bank
+    assert isinstance(ca, EmbeddedCa)
+    assert isinstance(bank, EmbeddedBank)
+    with opened(server, "web", house.store) as web, opened(server, "workers", house.store) as own:
+        parted = Parted(tmp_path, house, clock, Weather(), ca, bank, web=web)
+        worlds._settle(parted)
+        parted.house = replace(house, store=own, log=EmbeddedLog(own))
+        yield parted
+    house.store.close()
+    ca.close()
+    bank.close()
+
+
+@contextmanager
+def opened(url: str, name: str, like: Store) -> Iterator[Store]:
+    upgrade(login(url, name))  # as a process does at its start: there is nothing to do
+    store = Store(login(url, name), clock=like.clock, vault=like.vault)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def jobs_done(world: World) -> None:
+    timetable = Timetable(
+        store=world.house.store, policies=world.house.policies, sms=world.house.outside.sms
+    )
+    done = [timetable.run(name) for name in timetable.every]
+    timetable.stop()
+    assert None not in done
+
+
+class Kept:
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def publish(self, records: Sequence[Record]) -> None:
+        self.records += records
+
+
+def test_web_workers_and_relay_get_by_with_the_rights_of_their_roles(
+    world: Parted, server: str
+) -> None:
+    jobs_done(world)
+    world.drain()
+    renewal, key = world.issued()
+    der = world.centre.collect(renewal.id)
+    assert der is not None
+    world.centre.prove(renewal.id, key.sign(renewal.challenge))
+    world.drain()
+    world.paid()
+    asked = [world.requested(TOKEN), world.requested(CARD)]
+    station = world.station(TOKEN)
+    world.at_the_branch(station)
+    station.incoming.close()
+    world.centre.decline(asked[1].id)
+    new = world.renewal(renewal.id).new_certificate
+    assert new is not None
+    sent, code = world.code(certificate=new, action="revoke")
+    world.centre.revoke(new, challenge=sent.challenge, code=code, session=SESSION)
+    world.drain_over()
+    jobs_done(world)
+    with world.web.look() as look:
+        ids = look.connection.scalars(sa.text("SELECT id FROM messages ORDER BY id")).all()
+    for message, report in zip(ids, (Report.DELIVERED, Report.UNDELIVERED), strict=False):
+        with world.web.work() as work:
+            reported(work, message, report, "30003", carrier_id=None)
+    world.drain_over()
+
+    kept, topics = Kept(), [topic.name for topic in declared(["002"])]  # none for branch 001
+    with opened(server, "relay", world.house.store) as store:
+        for lane in (CODES, OTHERS):
+            with closing(store.claim(lane)) as claim:
+                relay = Relay(store, kept, claim, topics, lane=lane)
+                while relay.run_once():
+                    pass
+
+    assert world.renewal(renewal.id).state == "done"
+    assert world.renewal(asked[0].id).state == "done"
+    assert {dead for dead, _ in world.dead()} <= {OTHERS}
+    assert len(kept.records) > 20
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_who_only_reads_changes_nothing(server: str, table: str) -> None:
+    column = metadata.tables[table].columns.keys()[0]
+
+    assert not refused(server, "readonly", "SELECT * FROM {}", table)
+    for statement in (
+        "INSERT INTO {0} DEFAULT VALUES",
+        "UPDATE {0} SET {1} = {1}",
+        "DELETE FROM {0}",
+        "TRUNCATE {0}",
+    ):
+        assert refused(server, "readonly", statement, table, column), statement
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["accounts", "audit", "dead_letters", "inbox", "leases", "offsets", "parked", "transfers"],
+)
+def test_the_web_does_not_see_what_is_none_of_its_business(server: str, table: str) -> None:
+    assert refused(server, "web", "SELECT * FROM {}", table)
+
+
+def test_the_web_cannot_read_what_lies_on_the_log_nor_change_whom_it_is_about(server: str) -> None:
+    assert refused(server, "web", "SELECT body FROM events")
+    assert refused(server, "web", "UPDATE customers SET mobile_sealed = ''")
+    assert refused(server, "web", "UPDATE enrolments SET account_sealed = ''")
+
+
+@pytest.mark.parametrize("table", sorted({"customers", "certificates", "renewals", "audit"}))
+def test_the_relay_sees_no_customer(server: str, table: str) -> None:
+    assert refused(server, "relay", "SELECT * FROM {}", table)
+
+
+@pytest.mark.parametrize("name", ["web", "workers", "relay"])
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_what_was_written_down_for_good_is_changed_by_nobody(
+    server: str, name: str, table: str
+) -> None:
+    column = metadata.tables[table].columns.keys()[0]
+
+    assert refused(server, name, "UPDATE {0} SET {1} = {1}", table, column)
+    assert refused(server, name, "DELETE FROM {}", table)
+    assert refused(server, name, "TRUNCATE {}", table)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_role_makes_a_table(server: str, name: str) -> None:
+    assert refused(server, name, "CREATE TABLE mine (x int)")
+
+
+def test_every_table_has_somebody_who_may_write_it(server: str) -> None:
+    unwritten = [
+        table
+        for table in TABLES
+        if refused(server, "workers", "INSERT INTO {0} SELECT * FROM {0} WHERE false", table)
+    ]
+
+    assert unwritten == []
