@@ -1,0 +1,107 @@
+"""The house sends through the real Twilio and SMTP adapters, to peers on loopback."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from renewal.gateways.mail.smtp import SmtpMail
+from renewal.gateways.sms.twilio import TwilioSms
+from renewal.rules.taipei import day_of
+from scheduler import jobs
+from tests.flows.world import (
+    BROWSER,
+    SESSION,
+    TERMS,
+    World,
+    mail_of,
+    mobile_of,
+    open_world,
+)
+from tests.servers.mail_peer import MailPeer
+from tests.servers.twilio_simulator import ACCOUNT, TOKEN, TwilioSimulator, simulator
+from xuqi.demo.client import BrowserKey
+from xuqi.house import open_outside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def carrier() -> Iterator[TwilioSimulator]:
+    with simulator() as running:
+        yield running
+
+
+@pytest.fixture
+def post(tmp_path: Path) -> Iterator[MailPeer]:
+    folder = tmp_path / "post"
+    folder.mkdir()
+    with MailPeer(folder) as running:
+        yield running
+
+
+@pytest.fixture
+def connected(tmp_path: Path, carrier: TwilioSimulator, post: MailPeer) -> Iterator[World]:
+    home = tmp_path / "bank"
+    (home / "secrets").mkdir(parents=True, mode=0o700)
+    (home / "secrets" / "twilio.key").write_text(TOKEN)
+    world = open_world(home)
+    carrier.now = world.clock.now
+    settings = replace(
+        world.house.settings,
+        sms_url=f"twilio://{ACCOUNT}@MGcodes/MGreminders?base={carrier.url}",
+        mail_url=f"smtp://{post.host}:{post.port}?from=bank@example.com&ca_file={post.ca_file}",
+    )
+    real = open_outside(settings, world.clock, world.house.keys)
+    sms, mail = real.sms, real.mail
+    assert isinstance(sms, TwilioSms)
+    assert isinstance(mail, SmtpMail)
+    outside = replace(world.house.outside, sms=sms, mail=mail)
+    world.house = replace(world.house, settings=settings, outside=outside)
+    with closing(sms), closing(mail):
+        yield world
+    world.close()
+
+
+@pytest.mark.shows("D02", "D06")
+def test_reminder_and_code_go_by_twilio_and_the_receipt_by_smtp(
+    connected: World, carrier: TwilioSimulator, post: MailPeer
+) -> None:
+    jobs.scan(connected.house.store, connected.house.policies)
+    jobs.remind(connected.house.store, connected.house.policies)
+    connected.drain()
+    renewal = connected.requested(BROWSER)
+    sent = connected.centre.send_code(BROWSER, action="renew", session=SESSION)
+    connected.drain()
+    reminder, text = (message.form for message in carrier.to(mobile_of(BROWSER)))
+    code = re.search(r"(?<!\d)\d{4}(?!\d)", text["Body"])
+    assert code is not None
+    key = BrowserKey.new()
+    connected.centre.confirm(
+        renewal.id,
+        challenge=getattr(sent, "challenge", ""),
+        code=code[0],
+        session=SESSION,
+        csr=key.request(),
+        terms=TERMS,
+    )
+    connected.drain()
+    connected.centre.collect(renewal.id)
+    connected.centre.prove(renewal.id, key.sign(connected.renewal(renewal.id).challenge))
+    connected.drain()
+
+    assert reminder["MessagingServiceSid"] == "MGreminders"
+    assert f"{day_of(connected.certificate(BROWSER).not_after):%Y/%m/%d}" in reminder["Body"]
+    assert text["MessagingServiceSid"] == "MGcodes"
+    assert text["ContentRetention"] == "discard"
+    assert int(text["ValidityPeriod"]) <= 60
+    receipts = [mail for mail in post.received if mail.rcpt_to == [mail_of(BROWSER)]]
+    assert [mail.message["Auto-Submitted"] for mail in receipts] == ["auto-generated"]
+    assert connected.renewal(renewal.id).state == "done"
+    assert connected.dead() == []
