@@ -50,7 +50,7 @@ def main(seed: int, customers: int, days: int, home: Path) -> int:
     violations = judge(
         home / "outside",
         policies=house.policies.by_product,
-        ended=False,
+        ended=True,
         unreachable=[one.number for one in story.people if one.has(Trait.OPTED_OUT)],
     )
     figures = replace(
