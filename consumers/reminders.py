@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 
 QUIET = "quiet hours"
 IN_VAIN = "in vain by now"
-#: A carrier that is away so long spends no try: nothing is lost by waiting.
-LONGEST_OUTAGE = timedelta(days=1)
+#: A carrier that is away so long, a week-end say, spends no try: nothing is lost by waiting.
+LONGEST_OUTAGE = timedelta(days=3)
 LONGEST_WAIT = timedelta(hours=1)
 
 
@@ -342,7 +342,8 @@ class Reminders:
         channel, claimed_at = Channel(message.channel), message.claimed_at or work.at
         told = self._told(message.id, work)
         kept = [one for one in told if self._still_wanted(one, customer, channel, work)]
-        kept = [self._most_urgent(one, message, work) for one in kept]
+        if not ask:  # else it may have been sent as it was: then it has told of nothing later
+            kept = [self._most_urgent(one, message, work) for one in kept]
         until = self._resumes(message, kept, customer, work)
         if kept and until > work.at:
             return Retry(until - work.at, QUIET, spends_a_try=False)
@@ -479,6 +480,8 @@ class Reminders:
         handed(work, message, answer)
         if not (isinstance(answer, Handed) and answer.before):
             self._take_back(message, order.dropped, work)
+            if order.out.ask:
+                self._now_told(message, order.certificates, work)
         failed = answer.code if isinstance(answer, Failed) else None
         what = "sent" if failed is None else "failed"
         _decide(work, order.certificates, what, failed or "", message)
@@ -486,6 +489,13 @@ class Reminders:
             return Done()
         customer = work.messages.get(message).customer
         return Done(emit=(MessageFailed(message=message, customer=customer, code=failed),))
+
+    def _now_told(self, message: str, certificates: Sequence[int], work: Work) -> None:
+        row = work.messages.get(message)
+        for one in self._told(message, work):
+            latest = one.certificate.told == one.threshold
+            if latest and one.certificate.id in certificates:
+                self._most_urgent(one, row, work)
 
     def _withdraw(self, message: str, certificates: Sequence[int], why: str, work: Work) -> None:
         withdrawn(work, message, why)
