@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 from dataclasses import replace
@@ -9,9 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
+from producers.relay import CODES, OTHERS
 from renewal.clock import TAIPEI
 from renewal.errors import (
     GatewayRefusedError,
@@ -19,10 +22,13 @@ from renewal.errors import (
     GatewayUnsureError,
 )
 from renewal.gateways.sms.port import GatewayMisconfiguredError, Report
+from schema.tables.renewals import OPEN
 from tests.flows.command import sample
 from tests.flows.command.test_serve import fetched, serving
-from xuqi.serving.figures import Figures
-from xuqi.serving.metrics import Meters, Monitor, Process, open_steps
+from tests.house.sources import ROOT
+from xuqi.serving import rooms
+from xuqi.serving.figures import CODES_ARE, Figures
+from xuqi.serving.metrics import PROVIDERS, Meters, Monitor, Process, open_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 
     from tests.flows.command.sample import Bank
 
+CODE = ("metrics.py", "figures.py")
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -245,3 +252,73 @@ def test_no_label_names_a_person_a_certificate_or_a_renewal(bank: Bank) -> None:
     free = re.compile(r"[A-Za-z ,]*")
     words = {it for name in labels.keys() - {"le", "threshold", "branch"} for it in labels[name]}
     assert {it for it in words if not free.fullmatch(it)} == set()
+
+
+# --- the dashboard and the alerts ---------------------------------------------------------------
+
+#: What each type adds to its name in its series.
+SERIES = {
+    "gauge": ("",),
+    "counter": ("_total",),
+    "histogram": ("_bucket", "_sum", "_count"),
+}
+#: Prometheus's own.
+THEIRS = {"up", "le", "instance", "job"}
+
+
+def expressions() -> Iterator[str]:
+    alerts = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
+    for group in alerts["groups"]:
+        yield from (rule["expr"] for rule in group["rules"])
+    board = json.loads((ROOT / "deploy/grafana/dashboards/xuqi.json").read_text())
+    for panel in board["panels"]:
+        yield from (target["expr"] for target in panel["targets"])
+
+
+def families(bank: Bank) -> dict[str, set[str]]:
+    """The names under which each metric's series are told."""
+    of = Figures(bank.house.store, bank.house.policies, relays=True)
+    process = Process(home=bank.home, store=bank.house.store, loops=())
+    found = [*of.collect(), *process.collect(), *Meters().registry.collect()]
+    return {one.name: {one.name + end for end in SERIES[one.type]} for one in found}
+
+
+def test_the_dashboard_and_the_alerts_ask_for_nothing_that_is_not_told(bank: Bank) -> None:
+    told_names = families(bank)
+
+    asked = set(re.findall(r"\bxuqi_[a-z_]+", " ".join(expressions())))
+
+    assert asked - set().union(*told_names.values()) == set()
+    assert {name for name, series in told_names.items() if not series & asked} == set()
+
+
+def test_they_part_it_by_labels_that_there_are() -> None:
+    text = " ".join(expressions())
+    parted = [it.split(",") for it in re.findall(r"by \(([a-z, ]+)\)", text)]
+    matched = re.findall(r"[{,]([a-z]+)=", text)
+    source = "".join((ROOT / "xuqi/serving" / name).read_text() for name in CODE)
+
+    labels = {it.strip() for names in parted for it in names} | set(matched)
+
+    assert {it for it in labels - THEIRS if f'"{it}"' not in source} == set()
+
+
+def test_what_an_alert_looks_for_in_a_label_is_said_by_the_code() -> None:
+    said = {
+        "result": {"ok", "unavailable", "misconfigured", "refused", "unsure", "broke"}
+        | set(CODES_ARE.values()),
+        "provider": set(PROVIDERS),
+        "consumer": set(rooms.CONSUMERS),
+        "lane": {CODES, OTHERS},
+        "state": set(OPEN),
+    }
+
+    asked = [
+        (label, value)
+        for label, values in re.findall(r'([a-z]+)=~?"([^"]+)"', " ".join(expressions()))
+        for value in values.split("|")
+        if label in said
+    ]
+
+    assert len(asked) > 5
+    assert [one for one in asked if one[1] not in said[one[0]]] == []
