@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from schema.topics import declared
-from tests.servers.kafka import CannotStartError, cluster
+from tests.servers.kafka import CannotStartError, cluster, collect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +34,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def kafka(broker: Broker) -> Connection:
+def kafka(broker: Broker) -> Iterator[Connection]:
     """
     A part of the broker that nobody else uses, with every topic of an installation.
     """
@@ -42,4 +42,5 @@ def kafka(broker: Broker) -> Connection:
 
     connection = Connection(servers=(broker.server,), prefix=f"{uuid.uuid4().hex[:8]}.")
     Topics(connection).apply(declared(["001"]))
-    return connection
+    yield connection
+    collect()

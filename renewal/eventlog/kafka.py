@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,6 +31,9 @@ log = logging.getLogger(__name__)
 SEND = timedelta(seconds=30)
 ASK = timedelta(seconds=10)
 COMMIT = timedelta(seconds=5)
+#: Who asks without waiting would never be given anything: joining a group takes its time, and so
+#: does an answer of the broker.
+JOIN, ARRIVE = timedelta(seconds=2), timedelta(milliseconds=50)
 #: A partition that has more and gives nothing for so long is stuck: leave and join again.
 STUCK_AFTER = timedelta(seconds=30)
 #: A bulk run sends in large batches; a code is not kept waiting for company.
@@ -117,6 +122,7 @@ class Publisher:
                     future.get(timeout=SEND.total_seconds())
             except KafkaError as error:
                 self._drop()
+                _collect()
                 raise LogUnavailableError(f"Kafka: {type(error).__name__}") from error
 
     def _open(self) -> KafkaProducer:
@@ -138,6 +144,16 @@ class Publisher:
     def close(self) -> None:
         with self._lock:
             self._drop()
+
+
+def _collect() -> None:
+    """
+    A client that does not reach its broker leaves sockets behind that nobody closes: in an outage
+    of hours they would be too many.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 class Outlet:
@@ -227,10 +243,14 @@ class KafkaReader:
         try:
             consumer = self._open()
             self._give_again(consumer)
-            found = consumer.poll(timeout_ms=int(wait.total_seconds() * 1000), max_records=at_most)
+            least = ARRIVE if consumer.assignment() else JOIN
+            found = consumer.poll(
+                timeout_ms=int(max(wait, least).total_seconds() * 1000), max_records=at_most
+            )
             stuck = self._watch.stuck(consumer, full=_count(found) >= at_most)
         except KafkaError as error:
             self._leave()
+            _collect()
             raise LogUnavailableError(f"Kafka: {type(error).__name__}") from error
         for place, records in found.items():
             self._given[place] = records[0].offset

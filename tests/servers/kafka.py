@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import time
 import uuid
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -209,6 +211,15 @@ class Cluster:
     def stop(self) -> None:
         for broker in self.brokers:
             broker.stop()
+        collect()
+
+
+def collect() -> None:
+    """
+    A client of kafka-python that lost its broker leaves sockets behind that nobody closes.
+    """
+    with warnings.catch_warnings(action="ignore"):
+        gc.collect()
 
 
 def cluster(folder: Path, *, nodes: int = 1) -> Cluster:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import sqlalchemy as sa
 
 from producers.relay import CODES, OTHERS, Relay
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from schema.events import Event
     from tests.servers.kafka import Broker
 
+#: For every module here. A client that never reached its broker leaves its sockets to be collected.
+ON_KAFKA = [
+    pytest.mark.kafka,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 SOON = timedelta(milliseconds=500)
 TOPICS = [one.name for one in declared(["001"])]
 #: A silent broker is noticed in seconds, as it is in half a minute outside of tests.

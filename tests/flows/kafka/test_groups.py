@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import pytest
 import sqlalchemy as sa
 
 from renewal.delivery import Delivery
@@ -16,17 +15,19 @@ from renewal.errors import XuqiError
 from schema.tables.log import inbox
 from tests.flows.kafka import member as members
 from tests.flows.kafka.member import lines
-from tests.flows.kafka.rig import NERVOUS, SOON, Rig, drain, took, until
+from tests.flows.kafka.rig import NERVOUS, ON_KAFKA, SOON, Rig, drain, took, until
 from tests.unit.delivery.scripted import Sql, asked, dead, effects, rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import pytest
+
     from renewal.eventlog.kafka import KafkaReader
     from schema.events import ChangeRequested
 
-pytestmark = pytest.mark.kafka
+pytestmark = ON_KAFKA
 
 #: Where a consumer that acts may be killed, from its intent to its offset.
 POINTS = ["after intent", "after answer", "before commit", "committed", "before the offset"]

@@ -9,13 +9,13 @@ import pytest
 from renewal.eventlog.port import LogUnavailableError
 from schema.codec import decode, encode
 from schema.events import EventBuried, RenewalDone
-from tests.flows.kafka.rig import Rig, drain
+from tests.flows.kafka.rig import ON_KAFKA, Rig, drain
 from tests.unit.delivery.scripted import Sql, asked, dead, effects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-pytestmark = pytest.mark.kafka
+pytestmark = ON_KAFKA
 
 SOUND = encode(asked(1))
 KIND = ("ce_type", b"change-requested.v1")

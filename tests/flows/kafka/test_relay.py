@@ -13,13 +13,13 @@ from renewal.store import dead_letters
 from schema.codec import decode
 from schema.events import ChangeRequested, CodeRequested, RenewalDone, TokenJobEnded
 from schema.topics import declared
-from tests.flows.kafka.rig import Rig, drain
+from tests.flows.kafka.rig import ON_KAFKA, Rig, drain
 from tests.unit.delivery.scripted import PowerCut, Sql, asked, dead, effects
 
 if TYPE_CHECKING:
     from schema.events import Event
 
-pytestmark = pytest.mark.kafka
+pytestmark = ON_KAFKA
 
 POINTS = ["before the call", "after the call", "after commit"]
 

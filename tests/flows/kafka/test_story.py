@@ -1,0 +1,104 @@
+"""The whole story of a small house, from the outbox through the broker to the consumers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.flows.kafka.rig import ON_KAFKA, SOON, lag, until
+from tests.flows.world import BROWSER, CARD, TOKEN, World, open_world
+from xuqi.check import counts
+from xuqi.logs import open_relays
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from renewal.delivery import Delivery
+    from renewal.eventlog.kafka import Connection
+
+pytestmark = ON_KAFKA
+
+
+class OnKafka:
+    """Delivers a world's events by its relays and the broker."""
+
+    def __init__(self, world: World) -> None:
+        house = world.house
+        self.relays = open_relays(house.settings, house.store, house.log)
+        self.deliveries: list[Delivery] = [house.delivery(one) for one in house.consumers()]
+
+    def drain(self) -> None:
+        until(self._is_quiet, self._turn)
+
+    def _turn(self) -> None:
+        for relay in self.relays:
+            while relay.run_once():
+                pass
+        for delivery in self.deliveries:
+            if lag(delivery.reader) != 0:  # type: ignore[arg-type]
+                delivery.run_once(SOON)
+
+    def _is_quiet(self) -> bool:
+        return not any(relay.run_once() for relay in self.relays) and all(
+            lag(delivery.reader) == 0  # type: ignore[arg-type]
+            for delivery in self.deliveries
+        )
+
+
+def tell(world: World) -> dict[str, object]:
+    """Renew a browser's certificate, a token's and a card's; tell what became of all."""
+    renewal, key = world.issued()
+    world.centre.collect(renewal.id)
+    world.centre.prove(renewal.id, key.sign(renewal.challenge))
+    world.drain()
+    world.paid()
+    world.requested(TOKEN)
+    world.requested(CARD)
+    world.at_the_branch(world.station(TOKEN, CARD), rounds=5)
+    return {
+        "renewals": sorted(world.rows("SELECT id, state, fee_state, old_state FROM renewals")),
+        "certificates": sorted(world.rows("SELECT id, state FROM certificates")),
+        # What a station tells goes to the log directly; its identities hold hashes of fresh keys.
+        "told": sorted(world.rows("SELECT identity FROM events WHERE topic <> 'tokens'")),
+        "inbox": sorted(
+            (consumer, ":".join(identity.split(":")[:2]), state)
+            for consumer, identity, state in world.rows(
+                "SELECT consumer, identity, state FROM inbox"
+            )
+        ),
+        "dead letters": world.dead(),
+        "bank": sorted(world.booked()),
+        "ca": Counter((line["op"], line["request_id"]) for line in world.outside("ca")),
+        "sms": Counter(line["to"] for line in world.outside("sms")),
+        "mail": Counter(line["subject"] for line in world.outside("mail")),
+    }
+
+
+@pytest.fixture
+def on_kafka(kafka: Connection, tmp_path: Path) -> Iterator[World]:
+    url = f"kafka://{kafka.servers[0]}?prefix={kafka.prefix}"
+    world = open_world(tmp_path / "kafka", log_url=url)
+    kafka_ = OnKafka(world)
+    world.drain = kafka_.drain  # type: ignore[method-assign]
+    yield world
+    for delivery in kafka_.deliveries:
+        delivery.reader.close()
+    world.close()
+
+
+def test_the_story_ends_on_kafka_as_it_does_on_the_embedded_log(
+    on_kafka: World, tmp_path: Path
+) -> None:
+    embedded = open_world(tmp_path / "embedded")
+
+    told = tell(on_kafka)
+    expected = tell(embedded)
+
+    assert told == expected
+    assert [state for _, state, _, _ in told["renewals"]] == ["done"] * 3  # type: ignore[attr-defined]
+    assert set(counts(on_kafka.house).values()) == {0}
+    assert on_kafka.certificate(BROWSER).state == "revoked"
+    embedded.close()
