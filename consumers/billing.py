@@ -220,6 +220,9 @@ class Billing:
     def _not_paid(self, payment: Payment, why: str, work: Work) -> Outcome:
         work.payments.change(payment, state="refused")
         work.decide(payment.certificate, "fee", "payment declined", why)
+        certificate = work.certificates.get(payment.certificate)
+        if certificate.state == "active":  # nothing was said while the payment was asked for
+            cycle.schedule_reminder(work, certificate, self.policies)
         return Done(emit=(PaymentRefused(payment=payment.id, why=REFUSED),))
 
     def _account(self, renewal: Renewal, work: Work) -> str | None:
