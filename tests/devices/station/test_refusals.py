@@ -478,7 +478,7 @@ def test_half_a_last_line_was_never_acted_upon(branch: Branch) -> None:
     branch.centre.ask()
     branch.round()
     whole = branch.journal_path.read_bytes()
-    branch.journal_path.write_bytes(whole + b'{"renewal": "' + b"R" * 9_000)
+    branch.journal_path.write_bytes(whole + b'{"renewal": "' + b"R" * 90_000)
 
     branch.started()
     branch.rounds(2)
