@@ -6,7 +6,6 @@ import gc
 import logging
 import threading
 import time
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -151,9 +150,7 @@ def _collect() -> None:
     A client that does not reach its broker leaves sockets behind that nobody closes: in an outage
     of hours they would be too many.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    gc.collect()
 
 
 class Outlet:
