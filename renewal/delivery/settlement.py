@@ -71,19 +71,28 @@ class Settlement:
         due = self.work.at + wait(retry, item.record.identity, tries)
         self.inbox.park(item, due=due, tries=tries, why=retry.why)
         self.inbox.note(item, State.UNSURE if unsure else State.PARKED)
+        self._say(logging.INFO, "parked", item, tries=tries, why=retry.why)
 
     def _reject(self, item: Item, why: str, *, tries: int) -> None:
         self.inbox.bury(item, why, tries=tries)
         self.work.emit(buried(item, self._group, why, self.work.at))
         self._end(item, State.DEAD)
-        log.warning(
-            "dead letter", extra={"consumer": self._group, "identity": item.record.identity}
-        )
+        self._say(logging.WARNING, "dead letter", item)
 
     def _done(self, item: Item, done: Done) -> None:
         for event in done.emit:
             self.work.emit(event)
         self._end(item, State.SETTLED)
+        self._say(logging.DEBUG, "done", item, emitted=len(done.emit))
+
+    def _say(self, level: int, what: str, item: Item, **more: object) -> None:
+        """
+        Tell the log of the process; by its key a line finds the event's trace.
+        """
+        if log.isEnabledFor(level):
+            record = item.record
+            about = {"consumer": self._group, "identity": record.identity, "key": record.key}
+            log.log(level, what, extra={**about, **more})
 
     def _end(self, item: Item, state: State) -> None:
         self.inbox.note(item, state)
