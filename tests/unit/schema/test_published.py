@@ -53,7 +53,7 @@ def at(document: dict[str, Any], reference: str) -> Any:  # noqa: ANN401 - any p
 
 
 def test_a_schema_is_published_for_each_kind_as_the_code_has_it() -> None:
-    """Differs? `python -m schema.publish`; but a kind that was published never changes its shape."""
+    """Differs? `python -m schema.publish`; but what was published never changes its shape."""
     found = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.iterdir()}
 
     assert found == published()
