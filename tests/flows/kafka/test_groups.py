@@ -143,7 +143,7 @@ def test_what_was_polled_and_not_committed_is_given_again_to_the_next_member(rig
     rig.relayed()
     reader = rig.reader("tests", ["certificates"])
     first: list[str] = []
-    until(lambda: len(first) == 10, lambda: first.extend(r.identity for r in reader.poll(5, SOON)))
+    until(lambda: bool(first), lambda: first.extend(r.identity for r in reader.poll(5, SOON)))
     reader.close()
 
     again: list[str] = []
