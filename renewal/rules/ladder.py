@@ -53,14 +53,26 @@ def owed(now: datetime, not_after: datetime, policy: Policy, told: int | None) -
     Return the most urgent step that has passed, unless it or a later one was told.
 
     A range, never ``days_left == step``: a scheduler that was off for a week still sends the
-    one reminder that matters now, and only that one.
+    one reminder that matters now, and only that one. On the day on which the window opens, an
+    earlier notice is held back: a better one follows within hours.
     """
     if phase_at(now, not_after, policy.window) is Phase.CLOSED:
+        return None
+    if _opens_today(now, not_after, policy):
         return None
     passed = [step for step, moment in thresholds(not_after, policy) if moment <= now]
     if not passed or (told is not None and told <= passed[-1]):
         return None
     return passed[-1]
+
+
+def _opens_today(now: datetime, not_after: datetime, policy: Policy) -> bool:
+    """
+    Whether a step's day has come, and it waits for the window to open.
+    """
+    first = policy.window.before_days
+    begins = start_of(day_of(not_after) - timedelta(days=first))
+    return first in policy.ladder and begins <= now < opens_at(not_after, policy.window)
 
 
 def next_moment(

@@ -249,3 +249,16 @@ def test_nobody_is_reminded_of_a_certificate_that_never_ends() -> None:
         assert owed(now, never, policy, None) is None
         moment = next_look(now, never, policy, None)
         assert moment is None or moment.year > 9990
+
+
+@pytest.mark.shows("D06")
+def test_on_the_day_the_window_opens_no_earlier_notice_is_sent() -> None:
+    policy = load_policies()["corporate-token"]  # a notice at 60 days, the window at 30
+    not_after = datetime(2026, 4, 1, 23, 59, 59, tzinfo=TAIPEI)
+    opening_day = datetime(2026, 3, 2, 9, tzinfo=TAIPEI)
+
+    assert owed(opening_day - timedelta(days=1), not_after, policy, None) == 60
+    assert owed(opening_day, not_after, policy, None) is None
+    assert owed(opening_day + timedelta(days=1), not_after, policy, None) == 30
+    look = next_look(opening_day, not_after, policy, None)
+    assert look == datetime(2026, 3, 2, 23, 59, 59, tzinfo=TAIPEI)
