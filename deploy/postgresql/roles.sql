@@ -25,10 +25,10 @@ GRANT SELECT ON alembic_version TO xuqi_web, xuqi_workers, xuqi_relay, xuqi_read
 
 -- What faces the Internet: the customer's own matters and the carrier's callbacks. Not the books,
 -- not the audit trail, not what consumers have made of the log; a line of the log only added.
-GRANT SELECT ON customers, enrolments TO xuqi_web;
+GRANT SELECT ON customers, enrolments, told TO xuqi_web;
 GRANT UPDATE (mobile_bad, mail_bad, version) ON customers TO xuqi_web;
-GRANT SELECT, INSERT, UPDATE ON certificates, renewals, challenges, payments, messages TO xuqi_web;
-GRANT SELECT ON told TO xuqi_web;
+GRANT SELECT, UPDATE ON certificates, messages TO xuqi_web;
+GRANT SELECT, INSERT, UPDATE ON challenges, payments, renewals TO xuqi_web;
 GRANT SELECT, INSERT ON decisions TO xuqi_web;
 GRANT SELECT (seq, identity), INSERT ON events TO xuqi_web;
 GRANT USAGE ON SEQUENCE decisions_id_seq, events_seq_seq TO xuqi_web;
@@ -37,16 +37,16 @@ GRANT USAGE ON SEQUENCE decisions_id_seq, events_seq_seq TO xuqi_web;
 GRANT SELECT, INSERT, UPDATE ON
     accounts, certificates, challenges, customers, dead_letters, enrolments, inbox, leases,
     messages, offsets, parked, payments, renewals, told TO xuqi_workers;
-GRANT DELETE ON inbox, parked, told TO xuqi_workers;
+GRANT DELETE ON parked, told TO xuqi_workers;
 GRANT SELECT, INSERT ON audit, decisions, events, transfers TO xuqi_workers;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO xuqi_workers;
 
 -- The relay from the outbox to Kafka, that of the stations' topics included: the log, its own
 -- place in it, and what it gives up. No customer, no certificate.
-GRANT SELECT ON events TO xuqi_relay;
-GRANT INSERT ON events TO xuqi_relay;
-GRANT SELECT, INSERT, UPDATE ON offsets, inbox, dead_letters TO xuqi_relay;
-GRANT SELECT, DELETE ON parked TO xuqi_relay;
+GRANT SELECT, INSERT ON events TO xuqi_relay;
+GRANT SELECT, INSERT, UPDATE ON offsets TO xuqi_relay;
+GRANT SELECT, UPDATE, DELETE ON parked TO xuqi_relay;
+GRANT INSERT ON dead_letters TO xuqi_relay;
 GRANT USAGE ON SEQUENCE events_seq_seq, dead_letters_id_seq TO xuqi_relay;
 
 -- Whoever looks: personal data is sealed in its columns, and the key is not in the database.
