@@ -234,11 +234,12 @@ def _spans(story: Story, one: Held) -> Iterator[Span]:
     day = day_of(one.issue.not_after)
     moments = []
     for step in sorted(one.policy.ladder, reverse=True):
-        moment = start_of(day - step * DAY)
+        begun = moment = start_of(day - step * DAY)
         if step == one.policy.window.before_days:
             moment = one.issue.not_after - step * DAY  # the window opens late on that day
-        moments.append((step, moment))
-    for (step, since), (_, until) in pairwise([*moments, (0, closes)]):
+        moments.append((step, moment, begun))
+    # A step matters until the day of the next one begins.
+    for (step, since, _), (_, _, until) in pairwise([*moments, (0, closes, closes)]):
         if since <= closes and since < until and begins < until <= ends:
             yield Span(step, max(since, begins), min(until, closes))
 
