@@ -159,8 +159,8 @@ def test_a_demo_that_was_killed_begins_afresh_without_complaint(tmp_path: Path) 
     home = tmp_path / "demo"
     command = [
         sys.executable, "-c",
-        "import sys; from pathlib import Path; from xuqi.demo.run import main;"
-        "sys.exit(main(7, 5, 12, Path(sys.argv[1])))",
+        ("import sys; from pathlib import Path; from xuqi.demo.run import main;"
+        "sys.exit(main(7, 5, 12, Path(sys.argv[1])))"),
         str(home),
     ]  # fmt: skip
     first = subprocess.Popen(command, cwd=Path.cwd(), stderr=subprocess.PIPE, text=True)
