@@ -54,6 +54,14 @@ class BackOffice:
             )
             return cycle.request(work, row, self.policies, branch=branch)
 
+    def begin_import(self, what: str, *, which: str, who: str) -> None:
+        """
+        Put on record that somebody takes a file in, before the first row of it.
+        """
+        with self.store.work() as work:
+            _must_say_why(who, which)
+            audit.write(work, who=who, did=f"import {what}", object_=which, why="taken in")
+
     def end(self, renewal: str, *, who: str, why: str) -> None:
         """
         End a renewal for good: what is held is given back, what was issued is taken back.

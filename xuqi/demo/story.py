@@ -46,6 +46,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 #: When the scheduler looks: at the day's beginning, when the quiet hours end, and now and then.
 LOOKS_AT = frozenset({7, 9, 11, 14, 17, 20})
 DECLINED_AFTER = 3  #: visits
+COLLEAGUES = 1_000_000  #: the number of whoever shares a customer's certificate, above theirs
 NO_REMINDERS = "reminders"  #: what whoever has opted out declines
 
 
@@ -404,6 +405,16 @@ class Story:
         if not why and not verifies(der, order, signature):
             why = "the signature does not verify"
         self.note(person, holding, "used", why or "ok", serial=serial)
+        if person.has(Trait.SHARED):  # a colleague at the same keyboard, reached by nobody
+            self.saw.append(
+                customer=COLLEAGUES + person.number,
+                certificate=serial,
+                did="used",
+                result=why or "ok",
+                mobile="",
+                mail="",
+                product=holding.product,
+            )
 
     def _in_force(self, holding: Holding) -> bytes | None:
         """
