@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 #: Codes have a lane of their own: none waits behind a bulk run.
 CODES, OTHERS = "relay.codes", "relay"
-PAGE = 2_000
+PAGE = 4_000
 
 
 class Publishes(Protocol):

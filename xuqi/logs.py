@@ -66,13 +66,11 @@ def open_relays(settings: Settings, store: Store, log: EventLog) -> Sequence[Rel
     """
     if not is_kafka(settings):
         return ()
-    from renewal.eventlog.kafka import LINGER, NO_LINGER  # noqa: PLC0415 - as above
-
     kafka: KafkaLog = log  # type: ignore[assignment]  # as open_log has opened it
     names = [one.name for one in declared_topics(settings)]
-    lanes = {CODES: kafka.outlet(linger_ms=NO_LINGER), OTHERS: kafka.outlet(linger_ms=LINGER)}
     return [
-        Relay(store, outlet, store.claim(lane), names, lane=lane) for lane, outlet in lanes.items()
+        Relay(store, kafka.outlet(), store.claim(lane), names, lane=lane)
+        for lane in (CODES, OTHERS)
     ]
 
 

@@ -35,8 +35,6 @@ COMMIT = timedelta(seconds=5)
 JOIN, ARRIVE = timedelta(seconds=2), timedelta(milliseconds=50)
 #: A partition that has more and gives nothing for so long is stuck: leave and join again.
 STUCK_AFTER = timedelta(seconds=30)
-#: A bulk run sends in large batches; a code is not kept waiting for company.
-LINGER, NO_LINGER = 5, 0  # milliseconds
 
 #: Never idempotent: that producer dies for good once a batch that was sent has expired, and our
 #: inbox removes the doubles anyway. One request in flight keeps the order of a key.
@@ -44,7 +42,7 @@ PRODUCER: Mapping[str, Any] = {
     "acks": "all",
     "enable_idempotence": False,
     "max_in_flight_requests_per_connection": 1,
-    "linger_ms": LINGER,
+    "linger_ms": 50,  # batches fill while a page is told; flush() ends the wait, also for one code
     "batch_size": 262_144,
     "compression_type": "lz4",
     "request_timeout_ms": 10_000,
@@ -190,14 +188,14 @@ class KafkaLog:
     def __init__(self, connection: Connection, *, member: str | None = None) -> None:
         self._connection = connection
         self._member = member
-        self._publisher = Publisher(connection, linger_ms=NO_LINGER)
+        self._publisher = Publisher(connection)
 
     def append(self, events: Sequence[Event]) -> None:
         now = datetime.now(UTC)
         self._publisher.send((event.place, *packed(event, now)) for event in events)
 
-    def outlet(self, *, linger_ms: int = LINGER, **settings: object) -> Outlet:
-        return Outlet(self._connection, linger_ms=linger_ms, **settings)
+    def outlet(self, **settings: object) -> Outlet:
+        return Outlet(self._connection, **settings)
 
     def reader(self, group: str, topics: Collection[str], **settings: object) -> KafkaReader:
         return KafkaReader(self._connection, group, topics, member=self._member, **settings)
