@@ -96,7 +96,7 @@ class Publisher:
     def __init__(self, connection: Connection, **settings: object) -> None:
         self._settings = {**PRODUCER, **connection.settings, **settings}
         self._prefix = connection.prefix
-        self._producer: KafkaProducer | None = None
+        self._client: _Client | None = None
         self._lock = threading.Lock()
 
     def send(self, records: Iterable[tuple[str, bytes, bytes, list[tuple[str, bytes]]]]) -> None:
@@ -123,24 +123,51 @@ class Publisher:
                 raise LogUnavailableError(f"Kafka: {type(error).__name__}") from error
 
     def _open(self) -> KafkaProducer:
-        if self._producer is None:
-            self._producer = KafkaProducer(**self._settings)
-        return self._producer
+        if self._client is None:
+            self._client = _Client(KafkaProducer, **self._settings)
+        return self._client.does
 
     def _drop(self) -> None:
         """
         After an error only a new producer is trusted; at a silent broker the old one burns a core.
         """
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            try:
-                producer.close(timeout=1)
-            except KafkaError:
-                return  # its batches are stuck, and nobody waits for them any more
+        client, self._client = self._client, None
+        if client is not None:
+            client.close(timeout=1)
 
     def close(self) -> None:
         with self._lock:
             self._drop()
+
+
+class _Client:
+    """
+    A client of kafka-python that leaves no thread behind: one that does not reach its broker, or
+    cannot be closed in time, would try for ever, one thread more at each attempt.
+    """
+
+    def __init__(self, kind: Any, *topics: str, **settings: Any) -> None:  # noqa: ANN401 - untyped
+        self._network: list[Any] = []
+
+        def network(**own: Any) -> Any:  # noqa: ANN401 - as above
+            self._network.append(kind.DEFAULT_CONFIG["kafka_client"](**own))
+            return self._network[-1]
+
+        try:
+            self.does = kind(*topics, **settings, kafka_client=network)
+        except KafkaError:
+            self._cut()
+            raise
+
+    def close(self, **how: Any) -> None:  # noqa: ANN401 - as above
+        try:
+            self.does.close(**how)
+        except KafkaError:
+            self._cut()  # what is stuck in it, nobody waits for any more
+
+    def _cut(self) -> None:
+        for one in self._network:
+            one.close()
 
 
 def _collect() -> None:
@@ -226,7 +253,7 @@ class KafkaReader:
         self._group = group
         self._prefix = connection.prefix
         self._topics = [connection.prefix + topic for topic in sorted(topics)]
-        self._consumer: KafkaConsumer | None = None
+        self._client: _Client | None = None
         self._given: dict[TopicPartition, int] = {}  # the first of those not yet committed
         self._behind: dict[TopicPartition, int] = {}  # where the last poll ended
         self._watch = _Watch()
@@ -256,10 +283,10 @@ class KafkaReader:
         return [_record(one, self._prefix) for records in found.values() for one in records]
 
     def _open(self) -> KafkaConsumer:
-        if self._consumer is None:
-            self._consumer = KafkaConsumer(*self._topics, **self._settings)
+        if self._client is None:
+            self._client = _Client(KafkaConsumer, *self._topics, **self._settings)
             self._watch = _Watch()
-        return self._consumer
+        return self._client.does
 
     def _give_again(self, consumer: KafkaConsumer) -> None:
         """
@@ -279,23 +306,20 @@ class KafkaReader:
     def commit(self, last: Record) -> None:
         del last  # all that the last poll gave is dealt with
         behind, self._given, self._behind = self._behind, {}, {}
-        if self._consumer is None or not behind:
+        if self._client is None or not behind:
             return
         # Kafka commits the next offset to read, not the last one read.
         offsets = {place: OffsetAndMetadata(offset, "", -1) for place, offset in behind.items()}
         try:
-            self._consumer.commit(offsets, timeout_ms=int(COMMIT.total_seconds() * 1000))
+            self._client.does.commit(offsets, timeout_ms=int(COMMIT.total_seconds() * 1000))
         except KafkaError as error:
             raise LogUnavailableError(f"Kafka: {type(error).__name__}") from error
 
     def _leave(self) -> None:
-        consumer, self._consumer = self._consumer, None
+        client, self._client = self._client, None
         self._given, self._behind, self._rejoins = {}, {}, False
-        if consumer is not None:
-            try:
-                consumer.close(autocommit=False, timeout_ms=2_000)
-            except KafkaError:
-                return  # the group notices when its heart beats no more
+        if client is not None:
+            client.close(autocommit=False, timeout_ms=2_000)
 
     def close(self) -> None:
         self._leave()
@@ -449,9 +473,9 @@ def _made(admin: KafkaAdminClient, new: Mapping[str, Any]) -> list[str]:
 @contextmanager
 def _admin(connection: Connection) -> Iterator[KafkaAdminClient]:
     try:
-        admin = KafkaAdminClient(**connection.settings, bootstrap_timeout_ms=10_000)
+        admin = _Client(KafkaAdminClient, **connection.settings, bootstrap_timeout_ms=10_000)
         try:
-            yield admin
+            yield admin.does
         finally:
             admin.close()
     except KafkaError as error:

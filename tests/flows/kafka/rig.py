@@ -126,9 +126,9 @@ def took(reader: KafkaReader) -> Sequence[Record]:
 
 def lag(reader: KafkaReader) -> int | None:
     """How many records of its partitions lie before it; none as long as it has no partitions."""
-    consumer = reader._consumer
-    if consumer is None or not consumer.assignment():
+    if reader._client is None or not reader._client.does.assignment():
         return None
+    consumer = reader._client.does
     ends = consumer.end_offsets(list(consumer.assignment()))
     return int(sum(end - consumer.position(place) for place, end in ends.items()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -106,13 +107,13 @@ def test_a_silent_broker_is_noticed_and_nothing_is_lost_or_has_its_effect_twice(
 def test_each_failed_future_is_told_and_another_producer_is_made(rig: Rig, broker: Broker) -> None:
     publisher = Publisher(rig.connection, **IMPATIENT)
     publisher.send([("certificates", b"1", b"before", [])])
-    before = publisher._producer
+    before = publisher._client
 
     with silent(broker), pytest.raises(LogUnavailableError):
         publisher.send([("certificates", b"1", b"unsure", [])])
     publisher.send([("certificates", b"1", b"after", [])])
 
-    assert publisher._producer is not before
+    assert publisher._client is not before
     # A send that failed is unsure, not undone: it may lie there or not.
     bodies = [record.body for record in rig.lying("certificates", 2)]
     assert b"".join(bodies) in (b"beforeafter", b"beforeunsureafter", b"beforeunsure")
@@ -168,9 +169,24 @@ def test_a_broker_that_was_killed_and_started_again_has_lost_nothing(
         assert [number for k, number in effects(own_rig.store) if k == key] == [1, 2, 3]
 
 
+def test_an_outage_leaves_no_thread_behind_for_each_attempt(own: Broker, own_rig: Rig) -> None:
+    reader = own_rig.reader("tests", ["certificates"], bootstrap_timeout_ms=300)
+    publisher = Publisher(own_rig.connection, bootstrap_timeout_ms=300)
+    before = threading.active_count()
+
+    with gone(own):
+        for _ in range(3):
+            with pytest.raises(LogUnavailableError):
+                reader.poll(1, SOON)
+            with pytest.raises(LogUnavailableError):
+                publisher.send([("certificates", b"1", b"", [])])
+
+    assert threading.active_count() == before
+
+
 def test_a_broker_that_refuses_is_told_to_whoever_reads(own: Broker, own_rig: Rig) -> None:
     reader = own_rig.reader("tests", ["certificates"], bootstrap_timeout_ms=500)
 
     with gone(own), pytest.raises(LogUnavailableError, match="Kafka: "):
         reader.poll(1, SOON)
-    until(lambda: reader.poll(1, SOON) == [] and reader._consumer is not None)
+    until(lambda: reader.poll(1, SOON) == [] and reader._client is not None)

@@ -201,9 +201,9 @@ def test_a_partition_that_gives_nothing_is_left_and_joined_again(
     monkeypatch.setattr("renewal.eventlog.kafka.STUCK_AFTER", SOON)
     reader = rig.reader("tests", ["certificates"])
     until(lambda: _joined(reader), lambda: reader.poll(1, SOON))
-    consumer = reader._consumer
-    assert consumer is not None
-    consumer.pause(*consumer.assignment())  # as it was stuck for good before 3.0.9
+    client = reader._client
+    assert client is not None
+    client.does.pause(*client.does.assignment())  # as it was stuck for good before 3.0.9
 
     rig.tell(asked(1))
     rig.relayed()
@@ -211,7 +211,7 @@ def test_a_partition_that_gives_nothing_is_left_and_joined_again(
     until(lambda: bool(found), lambda: found.extend(r.identity for r in took(reader)))
 
     assert found == [asked(1).identity]
-    assert reader._consumer is not consumer
+    assert reader._client is not client
 
 
 def test_partitions_that_are_read_to_their_end_are_not_left(
@@ -220,14 +220,14 @@ def test_partitions_that_are_read_to_their_end_are_not_left(
     monkeypatch.setattr("renewal.eventlog.kafka.STUCK_AFTER", SOON / 5)
     reader = rig.reader("tests", ["certificates"])
     until(lambda: _joined(reader), lambda: reader.poll(1, SOON))
-    consumer = reader._consumer
+    client = reader._client
 
     for key in range(5):
         rig.log.append([asked(key)])
         until(lambda: bool(took(reader)))
 
-    assert reader._consumer is consumer
+    assert reader._client is client
 
 
 def _joined(reader: KafkaReader) -> bool:
-    return reader._consumer is not None and bool(reader._consumer.assignment())
+    return reader._client is not None and bool(reader._client.does.assignment())

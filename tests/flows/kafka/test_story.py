@@ -26,12 +26,19 @@ class OnKafka:
     """Delivers a world's events by its relays and the broker."""
 
     def __init__(self, world: World) -> None:
-        house = world.house
+        self.house = house = world.house
         self.relays = open_relays(house.settings, house.store, house.log)
         self.deliveries: list[Delivery] = [house.delivery(one) for one in house.consumers()]
 
     def drain(self) -> None:
         until(self._is_quiet, self._turn)
+
+    def close(self) -> None:
+        for delivery in self.deliveries:
+            delivery.reader.close()
+        for relay in self.relays:
+            relay.log.close()  # type: ignore[attr-defined]  # an outlet
+        self.house.log.close()  # type: ignore[attr-defined]
 
     def _turn(self) -> None:
         for relay in self.relays:
@@ -84,8 +91,7 @@ def on_kafka(kafka: Connection, tmp_path: Path) -> Iterator[World]:
     kafka_ = OnKafka(world)
     world.drain = kafka_.drain  # type: ignore[method-assign]
     yield world
-    for delivery in kafka_.deliveries:
-        delivery.reader.close()
+    kafka_.close()
     world.close()
 
 
