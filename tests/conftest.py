@@ -25,6 +25,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """
     nodes = cluster(tmp_path_factory.mktemp("kafka"))
     with ExitStack() as stack:
+        stack.callback(collect)  # last of all, when nobody tries to reach the broker any more
         stack.callback(nodes.stop)
         try:
             nodes.start()

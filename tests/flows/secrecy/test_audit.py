@@ -84,6 +84,7 @@ def test_no_action_of_the_back_office_is_without_its_test(world: World) -> None:
 
     assert actions - {"store", "policies"} == {
         "ask_change",
+        "begin_import",
         "edit_dead_letter",
         "end",
         "replay_dead_letter",
@@ -95,6 +96,7 @@ ACTIONS: dict[str, Callable[[BackOffice, str, str], object]] = {
     "change": lambda office, who, why: office.ask_change(BROWSER, Change.REVOKE, who=who, why=why),
     "start": lambda office, who, why: office.start(CARD, who=who, why=why, branch=BRANCH),
     "end": lambda office, who, why: office.end("R00000001-01", who=who, why=why),
+    "import": lambda office, who, why: office.begin_import("customers", which=why, who=who),
     "replay": lambda office, who, why: office.replay_dead_letter(1, who=who, why=why),
     "edit": lambda office, who, why: office.edit_dead_letter(
         1, encode(FeeSecured(renewal="R00000001-01", how="none")), who=who, why=why
