@@ -64,7 +64,9 @@ def tell(world: World) -> dict[str, object]:
     world.paid()
     world.requested(TOKEN)
     world.requested(CARD)
-    world.at_the_branch(world.station(TOKEN, CARD), rounds=5)
+    station = world.station(TOKEN, CARD)
+    world.at_the_branch(station, rounds=5)
+    station.incoming.close()
     return {
         "renewals": sorted(world.rows("SELECT id, state, fee_state, old_state FROM renewals")),
         "certificates": sorted(world.rows("SELECT id, state FROM certificates")),
