@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from renewal.gateways.mail.bounce import Verdict, verdict_of
 from renewal.gateways.sms.errors import follows
 from schema.policy import Channel
 
@@ -19,7 +20,8 @@ def mark_contact(work: Work, customer: int, channel: Channel, code: str) -> None
     if row is None:
         return
     if channel is Channel.MAIL:
-        work.customers.change(row, mail_bad=code)
+        if verdict_of(code) is Verdict.ADDRESS_BAD:  # not for a content that is refused
+            work.customers.change(row, mail_bad=code)
         return
     what = follows(code)
     if what.bad_contact or what.suppress:
