@@ -309,19 +309,19 @@ class Reminders:
             customer=work.vault.open_text(customer.name_sealed, "customers.name"),
             items=tuple(_item(one, work.at, customer.locale) for one in owed),
         )
-        common = {
-            "message": message,
-            "channel": channel,
-            "to": address(work, customer, channel),
-            "locale": customer.locale,
-            "lane": Lane.REMINDERS,
-            "since": work.at - timedelta(days=1),
-            "ask": False,
-        }
-        if channel is Channel.SMS:
-            return Outgoing(body=self.voice.sms(facts, customer.locale), **common)  # type: ignore[arg-type]
-        letter = self.voice.mail(facts, customer.locale)
-        return Outgoing(body=letter.text, html=letter.html, subject=letter.subject, **common)  # type: ignore[arg-type]
+        letter = self.voice.mail(facts, customer.locale) if channel is Channel.MAIL else None
+        return Outgoing(
+            message=message,
+            channel=channel,
+            to=address(work, customer, channel),
+            body=letter.text if letter else self.voice.sms(facts, customer.locale),
+            subject=letter.subject if letter else "",
+            html=letter.html if letter else None,
+            locale=customer.locale,
+            lane=Lane.REMINDERS,
+            since=work.at - timedelta(days=1),
+            ask=False,
+        )
 
     def _resumed(
         self,
