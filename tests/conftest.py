@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from schema.topics import declared
-from tests.servers.kafka import CannotStartError, cluster, collect
+from xuqi.demo.servers import CannotStartError
+from xuqi.demo.servers.kafka import cluster, collect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from renewal.eventlog.kafka import Connection
-    from tests.servers.kafka import Broker
+    from xuqi.demo.servers.kafka import Broker
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy as sa
 
 from schema.tables import metadata
-from tests.servers.postgresql import cluster, database
 from tests.stores import sqlite_url
+from xuqi.demo.servers.postgresql import cluster, database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

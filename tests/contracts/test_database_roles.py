@@ -27,7 +27,7 @@ from schema.tables import metadata
 from schema.topics import declared
 from tests.flows import world as worlds
 from tests.flows.world import CARD, SESSION, TOKEN, Weather, World
-from tests.servers.postgresql import cluster
+from xuqi.demo.servers.postgresql import cluster
 from xuqi.house import build
 from xuqi.settings import Settings
 

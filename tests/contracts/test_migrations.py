@@ -15,8 +15,8 @@ from schema import migrate
 from schema.migrate import HEAD, MIGRATIONS, MigrationError, upgrade, version_of
 from schema.migrations import DIALECTS, of_dialect, snapshot
 from schema.tables import metadata
-from tests.servers.postgresql import database
 from tests.stores import sqlite_url
+from xuqi.demo.servers.postgresql import database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from renewal.keys import Keys
 from tests.house.sources import ROOMS as PACKAGES
 from tests.house.sources import ROOT
-from tests.servers.kafka import VERSION as KAFKA
 from xuqi.command import xuqi
+from xuqi.demo.servers.kafka import VERSION as KAFKA
 from xuqi.desk import Desk
 from xuqi.serving import rooms
 from xuqi.settings import read_settings

@@ -8,8 +8,8 @@ import pytest
 
 from renewal.store.check import INVARIANTS
 from tests.flows.check.story import Story
-from tests.servers.postgresql import cluster
 from xuqi.check import counts, findings
+from xuqi.demo.servers.postgresql import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,14 +22,14 @@ from tests.flows.command.test_metrics import free_port
 from tests.flows.command.test_serve import eventually, state_of
 from tests.house.sources import ROOT
 from tests.house.test_compose import OURS, SERVED
-from tests.servers.postgresql import cluster
+from xuqi.demo.servers.postgresql import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from tests.flows.command.sample import Bank
-    from tests.servers.kafka import Broker
+    from xuqi.demo.servers.kafka import Broker
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.flows.command import sample
 from tests.flows.command.test_serve import address_of, eventually, started
-from tests.servers.postgresql import cluster
 from xuqi.command import xuqi
+from xuqi.demo.servers.postgresql import cluster
 from xuqi.desk import Desk
 from xuqi.house import CONSUMERS
 from xuqi.serving import rooms

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from renewal.eventlog.port import Record
     from renewal.store.engine import Store
     from schema.events import Event
-    from tests.servers.kafka import Broker
+    from xuqi.demo.servers.kafka import Broker
 
 #: For every module here. A client that never reached its broker leaves its sockets to be collected.
 ON_KAFKA = [

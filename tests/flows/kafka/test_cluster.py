@@ -12,7 +12,7 @@ from renewal.eventlog.kafka import Connection, KafkaLog, Publisher, Topics
 from renewal.eventlog.port import LogUnavailableError
 from schema.topics import declared
 from tests.flows.kafka.rig import ON_KAFKA, took, until
-from tests.servers.kafka import Cluster, cluster
+from xuqi.demo.servers.kafka import Cluster, cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,8 +24,8 @@ from tests.flows.kafka.rig import (
     silent,
     until,
 )
-from tests.servers.kafka import cluster
 from tests.unit.delivery.scripted import Sql, asked, dead, effects
+from xuqi.demo.servers.kafka import cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from producers.relay import Relay
     from schema.events import ChangeRequested
-    from tests.servers.kafka import Broker
+    from xuqi.demo.servers.kafka import Broker
 
 pytestmark = ON_KAFKA
 

@@ -1,4 +1,4 @@
-"""A private PostgreSQL cluster on a Unix socket, for as long as the tests run."""
+"""A private PostgreSQL cluster on a Unix socket."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+
+from xuqi.demo.servers import CannotStartError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,12 +58,14 @@ def _run(name: str, *arguments: str | Path) -> None:
     with tempfile.TemporaryFile() as said:
         done = subprocess.run(command, stdout=said, stderr=said, check=False, cwd="/", **who)
         said.seek(0)
-        assert done.returncode == 0, said.read().decode()
+        if done.returncode != 0:
+            raise CannotStartError(f"{name}: {said.read().decode()}")
 
 
 def _program(name: str) -> str:
     found = shutil.which(name) or next(map(str, DEBIAN.glob(f"*/bin/{name}")), None)
-    assert found, f"{name} is missing: the tests need PostgreSQL's server (Debian: postgresql)"
+    if found is None:
+        raise CannotStartError(f"{name} is missing: PostgreSQL's server (Debian: postgresql)")
     return found
 
 

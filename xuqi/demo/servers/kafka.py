@@ -1,4 +1,4 @@
-"""A real Apache Kafka broker from its Maven artifacts, on free loopback ports, for one test run."""
+"""A real Apache Kafka broker from its Maven artifacts, on free loopback ports."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from xuqi.demo.servers import CannotStartError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,12 +48,6 @@ rootLogger.appenderRef.file.ref = file
 """
 
 
-class CannotStartError(RuntimeError):
-    """
-    The broker cannot be started; the run fails and says why: it is never skipped.
-    """
-
-
 def jars() -> Path:
     """
     The folder of the broker's jars; fetched by Maven once, kept between runs.
@@ -60,13 +56,14 @@ def jars() -> Path:
     folder = cache / "xuqi-tests" / f"kafka-{VERSION}"
     if (folder / "whole").exists():
         return folder
-    if shutil.which("mvn") is None or shutil.which("java") is None:
+    mvn = shutil.which("mvn")
+    if mvn is None or shutil.which("java") is None:
         raise CannotStartError("Kafka needs java and mvn: `make test` installs them")
     work = folder.with_suffix(f".{os.getpid()}")
     work.mkdir(parents=True)
     (work / "pom.xml").write_text(_POM)
     fetched = subprocess.run(
-        ["mvn", "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={work}"],
+        [mvn, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={work}"],
         cwd=work,
         capture_output=True,
         text=True,
