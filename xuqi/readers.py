@@ -48,7 +48,7 @@ def simulated_readers(home: Path, clock: Clock) -> Iterator[list[SimulatedReader
     readers = []
     try:
         for path in files:
-            card = _card(path, ledger)
+            card = card_of(path, ledger)
             reader = SimulatedReader(path.stem)
             reader.insert(card)
             readers.append(reader)
@@ -59,7 +59,11 @@ def simulated_readers(home: Path, clock: Clock) -> Iterator[list[SimulatedReader
         ledger.close()
 
 
-def _card(path: Path, ledger: OutsideLedger) -> SimulatedCard:
+def card_of(path: Path, ledger: OutsideLedger) -> SimulatedCard:
+    """
+    Raises:
+        XuqiError: the file holds no card.
+    """
     try:
         memory = json.loads(path.read_text("ascii"))
         # The file does not name the card's make, but only one of the two writes this object.

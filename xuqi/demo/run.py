@@ -16,6 +16,7 @@ from renewal.rules.taipei import TAIPEI
 from renewal.store.synchronous import Synchronous
 from xuqi.demo import report
 from xuqi.demo.judge import judge
+from xuqi.demo.one_process import OneProcess
 from xuqi.demo.outside import CaView, Faults, Tail, open_ca, open_outside
 from xuqi.demo.people import Trait, make_person
 from xuqi.demo.sample import open_bank
@@ -80,7 +81,7 @@ def _set_up(seed: int, customers: int, home: Path) -> tuple[Story, House]:
     house = replace(house, outside=outside)
     clock.advance_to(START)
     view = CaView(Tail(home / "outside" / "ca.jsonl"))
-    story = Story(house, clock, people, cards, saw, view)
+    story = Story(OneProcess(house, clock, cards), people, cards, saw, view)
     return story, house
 
 

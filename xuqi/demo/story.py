@@ -16,36 +16,28 @@ from centre.actions import CodeSaid, NotSent
 from renewal.cycle import NotNowError
 from renewal.rules.eligibility import Refusal
 from renewal.rules.taipei import TAIPEI
-from renewal.sealing import branch_key
-from renewal.store import figures
-from scheduler import jobs, reports
-from schema.codec import kind_name
 from schema.events import Change
 from schema.policy import ConfirmBy, FeeHow, Storage
 from token_station.driver import TokenError
-from token_station.journal import Journal
 from token_station.piv import open_token
-from token_station.simulated_card import SimulatedCard, personalise
+from token_station.simulated_card import SimulatedCard
 from token_station.simulated_reader import SimulatedReader
-from token_station.station import Said, Station
+from xuqi.demo.branch import DAY, HOUR, Branch, daytime
 from xuqi.demo.client import TERMS, BrowserKey, verifies
 from xuqi.demo.outside import CaView, Tail
 from xuqi.demo.people import Holding, Pace, Person, Trait
-from xuqi.demo.sample import PUK, card_manners
+from xuqi.demo.sample import card_manners
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from renewal.clock import VirtualClock
-    from renewal.delivery import Delivery
     from renewal.gateways.ledger import OutsideLedger
-    from token_station.journal import Entry
+    from xuqi.demo.bank import Bank, MovedClock
     from xuqi.house import House
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 #: When the scheduler looks: at the day's beginning, when the quiet hours end, and now and then.
 LOOKS_AT = frozenset({7, 9, 11, 14, 17, 20})
-DECLINED_AFTER = 3  #: visits
 COLLEAGUES = 1_000_000  #: the number of whoever shares a customer's certificate, above theirs
 NO_REMINDERS = "reminders"  #: what whoever has opted out declines
 
@@ -56,8 +48,7 @@ class Story:
     A heap of what will happen next; the house works after each of it.
     """
 
-    house: House
-    clock: VirtualClock
+    bank: Bank
     people: list[Person]
     cards: OutsideLedger
     saw: OutsideLedger
@@ -66,17 +57,14 @@ class Story:
     _number: count[int] = field(default_factory=count)
     _by_address: dict[str, Person] = field(default_factory=dict)
     _by_token: dict[str, tuple[Person, Holding]] = field(default_factory=dict)
+    house: House = field(init=False)
+    clock: MovedClock = field(init=False)
     _codes: dict[str, str] = field(default_factory=dict)  # the newest code on each phone
 
     def __post_init__(self) -> None:
+        self.house, self.clock = self.bank.house, self.bank.clock
         outside = self.house.settings.home / "outside"
         self._sms, self._mail = Tail(outside / "sms.jsonl"), Tail(outside / "mail.jsonl")
-        self._deliveries: list[tuple[Delivery, frozenset[str]]] = [
-            (self.house.delivery(consumer), frozenset(map(kind_name, consumer.kinds)))
-            for consumer in self.house.consumers()
-        ]
-        self._seen, self._changes = 0, -1
-        self._next_due: datetime | None = None
         self.branches = {branch: Branch(self, branch) for branch in ("001", "002")}
         for person in self.people:
             for address in filter(None, (person.mobile, person.mail)):
@@ -101,7 +89,7 @@ class Story:
         for hours in range(int((until - start) / HOUR)):
             moment = start + hours * HOUR
             if moment.astimezone(TAIPEI).hour in LOOKS_AT:
-                self.at(moment, self._tick)
+                self.at(moment, self.bank.tick)
         for person in self.people:
             self._first_plans(person)
         while self._heap and self._heap[0][0] <= until:
@@ -109,43 +97,18 @@ class Story:
             self.clock.advance_to(moment)
             happening()
             self.work()
-            if happening == self._tick:
+            if happening == self.bank.tick:
                 progress(moment)
         self.clock.advance_to(until)
-        self._tick()
+        self.bank.tick()
         self.work()
-
-    def _tick(self) -> None:
-        house = self.house
-        jobs.scan(house.store, house.policies)
-        jobs.remind(house.store, house.policies)
-        jobs.leave(house.store, house.policies)
-        jobs.tend(house.store, house.policies)
-        reports.ask(house.store, house.outside.sms)
 
     def work(self) -> None:
         """
-        Let every consumer do what there is to do, and the customers read what they got.
+        Let the bank do what there is to do, and the customers read what they got.
         """
-        while self._may_have_news():
-            with self.house.store.look() as look:
-                news = figures.news(look, self._seen)
-            self._changes, self._next_due = self.house.store.changes, news.next_due
-            if not news.kinds and not news.due:
-                break
-            self._seen = news.newest
-            for delivery, kinds in self._deliveries:
-                if delivery.consumer.group in news.due or not news.kinds.isdisjoint(kinds):
-                    delivery.run_once()
-            self._changes = -1
+        self.bank.work()
         self._read_messages()
-
-    def _may_have_news(self) -> bool:
-        """
-        Whether anything was written since the last look, or a waiting is over.
-        """
-        over = self._next_due is not None and self._next_due <= self.clock.now()
-        return over or self.house.store.changes != self._changes
 
     # --- what customers see ---------------------------------------------------------------------
 
@@ -189,7 +152,7 @@ class Story:
         unreminded = person.has(Trait.OPTED_OUT) or not (person.mobile or person.mail)
         if unreminded and chance.random() < 0.5:  # noqa: PLR2004 - they look at the calendar themselves
             self.at(
-                _daytime(first.not_after - 12 * DAY, chance.random()),
+                daytime(first.not_after - 12 * DAY, chance.random()),
                 lambda: self.start(person, first),
             )
 
@@ -214,7 +177,7 @@ class Story:
         if holding.pace is Pace.LATE:
             moment = max(moment, holding.not_after + chance.uniform(0.2, 8) * DAY)
         holding.planned = True
-        self.at(_daytime(moment, chance.random()), lambda: self.start(person, holding))
+        self.at(daytime(moment, chance.random()), lambda: self.start(person, holding))
 
     def start(self, person: Person, holding: Holding) -> None:
         """
@@ -264,18 +227,18 @@ class Story:
             self.ask(person, holding, None)  # told: it is under way
         if person.has(Trait.DECLINES) and holding.tries == 0:
             holding.tries += 1
-            self.soon(timedelta(minutes=3), lambda: self._decline(person, holding))
+            self.soon(timedelta(minutes=3), lambda: self.decline(person, holding))
             return
         self._ask_code(person, holding)
 
-    def _decline(self, person: Person, holding: Holding) -> None:
+    def decline(self, person: Person, holding: Holding) -> None:
         try:
             self.house.centre.decline(holding.renewal)
         except NotNowError as error:
             self.note(person, holding, "declined", str(error))
             return
         self.note(person, holding, "declined")
-        self.at(_daytime(self.clock.now() + 2 * DAY, 0.3), lambda: self.start(person, holding))
+        self.at(daytime(self.clock.now() + 2 * DAY, 0.3), lambda: self.start(person, holding))
 
     def _ask_code(self, person: Person, holding: Holding) -> None:
         sent = self.house.centre.send_code(
@@ -296,7 +259,7 @@ class Story:
         holding.tries += 1
         if holding.tries < 6:  # noqa: PLR2004
             self.at(
-                _daytime(self.clock.now() + DAY, person.chance.random()),
+                daytime(self.clock.now() + DAY, person.chance.random()),
                 lambda: self._ask_code(person, holding),
             )
 
@@ -361,7 +324,7 @@ class Story:
         with self.house.store.look() as look:
             challenge = look.renewals.get(holding.renewal).challenge
         self.house.centre.prove(holding.renewal, key.sign(challenge))
-        self._renewed(holding, der, key)
+        self.renewed(holding, der, key)
         self.note(person, holding, "proved")
         if person.number % 20 == 0:
             key.backup(der, f"pw{person.number}")  # one in twenty for real: its derivation is slow
@@ -371,7 +334,7 @@ class Story:
         if person.has(Trait.TWICE):
             self.soon(timedelta(minutes=30), lambda: self.ask(person, holding, None))
 
-    def _renewed(self, holding: Holding, der: bytes, key: BrowserKey | None) -> None:
+    def renewed(self, holding: Holding, der: bytes, key: BrowserKey | None) -> None:
         with self.house.store.look() as look:
             number = look.renewals.get(holding.renewal).new_certificate
         holding.older, holding.der = holding.der, der
@@ -434,7 +397,7 @@ class Story:
         if holding.key is not None:
             return holding.key.sign(order)
         reader = SimulatedReader("the customer's own")
-        reader.insert(self.card(holding))
+        reader.insert(SimulatedCard(self.card_of(holding), card_manners(holding), self.cards))
         try:
             session = open_token(reader, self.house.keys.tokens.value)
             for one in session.certificates():
@@ -444,184 +407,10 @@ class Story:
             reader.pull()
         raise TokenError("the certificate is not on the token")
 
-    def card(self, holding: Holding) -> SimulatedCard:
+    def card_of(self, holding: Holding) -> Path:
         if holding.card is None:
             raise TokenError("there is no token")
-        return SimulatedCard(holding.card, card_manners(holding), self.cards)
+        return holding.card
 
-
-class Branch:
-    """
-    One branch: its station, its two readers, and whoever stands there.
-    """
-
-    def __init__(self, story: Story, branch: str) -> None:
-        house = story.house
-        self.story, self.branch = story, branch
-        self.readers = [SimulatedReader(f"{branch} left"), SimulatedReader(f"{branch} right")]
-        self.next = 0
-        self.spare: SimulatedCard | None = None
-        self.station = Station(
-            branch=branch,
-            log=house.log,
-            incoming=house.log.reader(f"station.{branch}", (f"stations.{branch}",)),
-            journal=Journal(house.settings.home / "stations" / f"{branch}.jsonl"),
-            readers=self.readers,
-            person=self,
-            key=branch_key(house.keys.stations, branch),
-            management_key=house.keys.tokens,
-            clock=story.clock,
-        )
-
-    # --- whoever stands there -------------------------------------------------------------------
-
-    def pin(self, job: Entry, tries_left: int | None) -> str | None:
-        person, holding = self.story._by_token[job.token_serial or ""]  # noqa: SLF001 - one room
-        if tries_left == 1:
-            return None  # nobody releases the last try
-        typed = holding.pins.pop(0) if holding.pins else holding.pin
-        self.story.note(person, holding, "gave_pin", "ok" if typed == holding.pin else "wrong")
-        return typed
-
-    def releases_last_try(self, job: Entry) -> bool:
-        del job
-        return False
-
-    # --- a visit --------------------------------------------------------------------------------
-
-    def visit(self, person: Person, holding: Holding) -> None:
-        """
-        Ask for the renewal at the counter, and put the token into a reader.
-        """
-        story = self.story
-        if not story.ask(person, holding, self.branch):
-            return
-        if person.has(Trait.TWICE):
-            story.ask(person, holding, self.branch)
-        if person.has(Trait.DECLINES) and holding.tries == 0:
-            holding.tries += 1
-            story._decline(person, holding)  # noqa: SLF001 - one room
-            return
-        if person.has(Trait.MISTYPES) and not holding.pins:
-            holding.pins = ["000000"]
-        if person.has(Trait.FORGOT_PIN):
-            holding.pins = ["000000", "111111", "222222", "333333", "444444"]
-        if person.has(Trait.WRONG_TOKEN) and holding.tries == 0:
-            self._bring_wrong(person, holding)
-        story.soon(timedelta(minutes=2), lambda: self.bring(person, holding, 1))
-
-    def _bring_wrong(self, person: Person, holding: Holding) -> None:
-        story = self.story
-        if self.spare is None:
-            path = story.house.settings.home / "cards" / f"0000{self.branch}0.json"
-            self.spare = personalise(
-                path,
-                serial=f"0000{self.branch}0",
-                pin="123456",
-                puk=PUK,
-                management_key=story.house.keys.tokens.value,
-                manners=card_manners(holding),
-                certify=lambda _spki: holding.der,  # whatever: it is another bank's
-                ledger=story.cards,
-            )
-        story.work()
-        self.station.take()
-        self.readers[0].insert(self.spare)
-        said = self.station.work()[0].said
-        story.note(person, holding, "brought_token", said.value)
-        self.readers[0].pull()
-
-    def bring(self, person: Person, holding: Holding, visit: int) -> None:
-        """
-        The token goes into a reader; the station works while it is in there.
-        """
-        story, reader = self.story, self.readers[self.next]
-        self.next = 1 - self.next
-        reader.insert(story.card(holding))
-        story.note(person, holding, "brought_token")
-        if person.has(Trait.PULLS) and visit <= 2:  # noqa: PLR2004
-            n = person.chance.randint(1, 40)
-            (reader.pull_before if person.chance.random() < 0.5 else reader.pull_after)(n)  # noqa: PLR2004
-        said = self._work(holding)
-        if reader.card is None:
-            story.note(person, holding, "pulled_token")
-        reader.pull()
-        if said is Said.DONE:
-            self._done(person, holding)
-        elif said in {Said.LAST_TRY, Said.PIN_BLOCKED, Said.WAITS_FOR_PIN, Said.PIN_WRONG}:
-            self._gives_up(person, holding)
-        elif said is not Said.OTHER_TOKEN and visit < DECLINED_AFTER * 2:
-            story.soon(timedelta(minutes=10), lambda: self.bring(person, holding, visit + 1))
-
-    def _work(self, holding: Holding) -> Said:
-        said = Said.EMPTY
-        for _ in range(12):
-            self.story.work()
-            self.station.take()
-            seen = [one for one in self.station.work() if one.token_serial == holding.token]
-            if not seen:
-                break
-            said = seen[0].said
-            if said in {
-                Said.DONE,
-                Said.DECLINED,
-                Said.PIN_BLOCKED,
-                Said.LAST_TRY,
-                Said.OTHER_TOKEN,
-            }:
-                break
-            self.story.clock.advance_to(self.story.clock.now() + timedelta(seconds=5))
-        self.story.work()
-        return said
-
-    def _done(self, person: Person, holding: Holding) -> None:
-        story = self.story
-        with story.house.store.look() as look:
-            renewal = look.renewals.get(holding.renewal)
-            new = look.certificates.get(renewal.new_certificate)
-            der = look.vault.open(new.der_sealed, "certificates.der")
-        serial = f"{x509.load_der_x509_certificate(der).serial_number:x}"
-        story.note(person, holding, "received", serial=serial)
-        story._renewed(holding, der, None)  # noqa: SLF001 - one room
-        story.note(person, holding, "proved")
-        story.soon(timedelta(minutes=1), lambda: story.use(person, holding))
-        if person.has(Trait.TWICE):
-            story.soon(timedelta(minutes=30), lambda: story.ask(person, holding, self.branch))
-
-    def _gives_up(self, person: Person, holding: Holding) -> None:
-        """
-        Without the PIN nothing goes on: the branch unblocks the token, another day.
-        """
-        story = self.story
-        try:
-            story.house.centre.decline(holding.renewal, "the PIN was not known")
-        except NotNowError as error:
-            story.note(person, holding, "declined", str(error))
-            return
-        story.note(person, holding, "declined")
-        holding.pins = []
-        holding.tries += 1
-        holding.locked = True
-        if holding.tries < DECLINED_AFTER:
-            story.at(
-                _daytime(story.clock.now() + 2 * DAY, 0.4), lambda: self._unblocked(person, holding)
-            )
-
-    def _unblocked(self, person: Person, holding: Holding) -> None:
-        reader = self.readers[0]
-        reader.insert(self.story.card(holding))
-        session = open_token(reader, self.story.house.keys.tokens.value)
-        session.unblock_pin(PUK, holding.pin)
-        reader.pull()
-        holding.locked = False
-        person.traits = person.traits - {Trait.FORGOT_PIN}
-        self.story.start(person, holding)
-
-
-def _daytime(moment: datetime, part: float) -> datetime:
-    """
-    The same day, between 09:00 and 20:00 in Taipei.
-    """
-    local = moment.astimezone(TAIPEI)
-    start = local.replace(hour=9, minute=0, second=0, microsecond=0)
-    return (start + part * 11 * HOUR).astimezone(moment.tzinfo)
+    def holder_of(self, token: str) -> tuple[Person, Holding]:
+        return self._by_token[token]

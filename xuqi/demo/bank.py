@@ -1,0 +1,83 @@
+"""What the story asks of the bank: that it does what there is to do, and a counter at a branch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from renewal.clock import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from token_station.station import Seen
+    from xuqi.house import House
+
+#: Which token asks for its PIN, and how many tries are left, if it tells: the answer, or not now.
+TypePin = Callable[[str, "int | None"], "str | None"]
+
+
+class Pulled(NamedTuple):
+    """
+    The hand that takes the token out: at the n-th command from now, before it or after it.
+    """
+
+    command: int
+    after: bool
+
+
+class MovedClock(Clock, Protocol):
+    """
+    A clock that stands until the story moves it.
+    """
+
+    def advance_to(self, moment: datetime) -> None: ...
+
+
+class Counter(Protocol):
+    """
+    A branch's station with two readers, as whoever stands there meets it.
+    """
+
+    def insert(self, reader: int, card: Path, pulled: Pulled | None = None) -> None:
+        """
+        Put the card of this file into the reader 0 or 1.
+        """
+        ...
+
+    def look(self) -> Sequence[Seen]:
+        """
+        Let the station look at each reader, and take its job there as far as it goes now.
+        """
+        ...
+
+    def pull(self, reader: int) -> bool:
+        """
+        Take the card out; say whether it was still in there.
+        """
+        ...
+
+
+class Bank(Protocol):
+    """
+    Every room of the house, however many processes they are in. The story moves its clock.
+    """
+
+    house: House
+    clock: MovedClock
+
+    def tick(self) -> None:
+        """
+        Let each job of the scheduler look once.
+        """
+        ...
+
+    def work(self) -> None:
+        """
+        Return when nothing is left to be done at this moment of the clock.
+        """
+        ...
+
+    def counter(self, branch: str, type_pin: TypePin) -> Counter: ...

@@ -1,0 +1,77 @@
+"""A branch's station in this process, with two readers of simulated cards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from renewal.sealing import branch_key
+from schema.events import Topic
+from token_station.journal import Journal
+from token_station.simulated_reader import SimulatedReader
+from token_station.station import Station
+from xuqi.readers import card_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from renewal.gateways.ledger import OutsideLedger
+    from token_station.journal import Entry
+    from token_station.station import Seen
+    from xuqi.demo.bank import Pulled, TypePin
+    from xuqi.house import House
+
+
+@dataclass(frozen=True)
+class AtTheCounter:
+    """
+    Whoever stands there types a PIN, and releases no last try.
+    """
+
+    type_pin: TypePin
+
+    def pin(self, job: Entry, tries_left: int | None) -> str | None:
+        return self.type_pin(job.token_serial or "", tries_left)
+
+    def releases_last_try(self, job: Entry) -> bool:
+        del job
+        return False
+
+
+class OwnCounter:
+    """
+    Its journal outlives it: after a crash the next one goes on from there.
+    """
+
+    def __init__(self, house: House, branch: str, cards: OutsideLedger, type_pin: TypePin) -> None:
+        self._cards = cards
+        self._readers = [SimulatedReader(f"{branch} left"), SimulatedReader(f"{branch} right")]
+        topic = f"{Topic.STATIONS.value}.{branch}"
+        self.station = Station(
+            branch=branch,
+            log=house.log,
+            incoming=house.log.reader(f"station.{branch}", (topic,)),
+            journal=Journal(house.settings.home / "stations" / f"{branch}.jsonl"),
+            readers=self._readers,
+            person=AtTheCounter(type_pin),
+            key=branch_key(house.keys.stations, branch),
+            management_key=house.keys.tokens,
+            clock=house.clock,
+        )
+
+    def insert(self, reader: int, card: Path, pulled: Pulled | None = None) -> None:
+        place = self._readers[reader]
+        place.insert(card_of(card, self._cards))
+        if pulled is not None:
+            (place.pull_after if pulled.after else place.pull_before)(pulled.command)
+
+    def look(self) -> Sequence[Seen]:
+        self.station.take()
+        return self.station.work()
+
+    def pull(self, reader: int) -> bool:
+        place = self._readers[reader]
+        there = place.card is not None
+        place.pull()
+        return there
