@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from renewal.store import log as queries
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from datetime import timedelta
 
     from renewal.eventlog.port import Record
     from renewal.store.engine import Store
     from renewal.store.work import Work
     from schema.events import Event
-
-#: Another process may have written: look again at least this often.
-LOOK_AGAIN = timedelta(milliseconds=200)
 
 
 class EmbeddedLog:
@@ -48,7 +45,7 @@ class EmbeddedReader:
         seen = self._store.changes
         found = self._look(at_most)
         if not found and wait:
-            self._store.wait_for_change(seen, min(wait, LOOK_AGAIN))
+            self._store.wait_for_change(seen, min(wait, self._store.look_again))
             found = self._look(at_most)
         return found
 

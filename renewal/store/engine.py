@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +16,11 @@ from renewal.errors import XuqiError
 from renewal.store.claim import claim
 from renewal.store.shelf import ConflictError
 from renewal.store.synchronous import Synchronous
+from renewal.store.wakeups import Wakeups
 from renewal.store.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import timedelta
 
     from renewal.clock import Clock
     from renewal.store.claim import Claim
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 ANOTHER_WAS_FIRST = ("40001", "40P01")
 #: How PostgreSQL reads: one moment's state, and nothing else.
 LOOKS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+#: Another process may have written: look again at least this often, where commits are not told.
+UNTOLD = timedelta(milliseconds=200)
+#: And where they are, in case that one was not heard.
+TOLD = timedelta(seconds=2)
 
 
 class StoreUnavailableError(XuqiError):
@@ -57,6 +63,8 @@ class Store:
         self._writer = _OneWriter() if sqlite else nullcontext()
         self._changed = threading.Condition()
         self._changes = 0
+        self._name = secrets.token_hex(8)
+        self._wakeups = None if sqlite else Wakeups(self.engine, self._name, self.wake)
 
     @contextmanager
     def work(self) -> Iterator[Work]:
@@ -92,7 +100,7 @@ class Store:
                 with connection.begin():
                     if self._says_begin:
                         connection.exec_driver_sql(begin)
-                    yield Work(connection, self.vault, self.clock.now())
+                    yield Work(connection, self.vault, self.clock.now(), self._name)
         except sa.exc.IntegrityError as error:
             raise ConflictError(_broken_rule(error)) from error
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
@@ -111,15 +119,25 @@ class Store:
     @property
     def changes(self) -> int:
         """
-        A number that grows with each transaction of this process.
+        A number that grows with each transaction of this process, and with others' as they are
+        heard of.
         """
         return self._changes
+
+    @property
+    def look_again(self) -> timedelta:
+        """
+        How long to wait for a change at most: another process's may not be heard of.
+        """
+        return TOLD if self._wakeups and self._wakeups.hears else UNTOLD
 
     def wait_for_change(self, seen: int, timeout: timedelta) -> None:
         """
         Return as soon as there have been more changes than ``seen``, or after the time-out.
         """
         with self._changed:
+            if self._wakeups:
+                self._wakeups.start()
             self._changed.wait_for(lambda: self._changes > seen, timeout.total_seconds())
 
     def wake(self) -> None:
@@ -131,6 +149,8 @@ class Store:
             self._changed.notify_all()
 
     def close(self) -> None:
+        if self._wakeups:
+            self._wakeups.close()
         self.engine.dispose()
 
 

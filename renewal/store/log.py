@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from renewal.eventlog.port import Record
 from renewal.store.many import Many
+from renewal.store.wakeups import notify
 from schema.tables.log import events, offsets
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ _tell = {
 }
 # Sequence numbers are given before the commit, so that a reader of "seq > last" would skip one
 # that commits late. Under this lock, held to the end of the transaction, they commit in order.
-_in_order = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('events', 0))")
+# Other processes are told of the commit: a NOTIFY makes committers wait for each other too, which
+# these do already.
+_in_order = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended("events", 0)), notify)
 
 _position = sa.select(offsets.c.position).where(offsets.c.consumer == sa.bindparam("consumer"))
 _start = sa.insert(offsets)
@@ -75,7 +78,7 @@ def tell(work: Work, rows: Sequence[tuple[Any, ...]]) -> None:
     """
     dialect = work.connection.dialect.name
     if dialect == "postgresql":
-        work.connection.execute(_in_order)
+        work.connection.execute(_in_order, {"who": work.who})
     _tell[dialect].execute(work.connection, rows)
 
 

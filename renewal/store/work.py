@@ -34,10 +34,11 @@ class Work:
     One transaction over the store. Everything in it happened at one moment, ``at``.
     """
 
-    def __init__(self, connection: sa.Connection, vault: Vault, at: datetime) -> None:
+    def __init__(self, connection: sa.Connection, vault: Vault, at: datetime, who: str) -> None:
         self.connection = connection
         self.vault = vault
         self.at = at
+        self.who = who  #: the store's name, by which it knows its own commits
         self._events: list[tuple[object, ...]] = []  # as log.TOLD
         self._decisions: list[dict[str, object]] = []
         self._highest: dict[str, int] = {}  # of the keys given out, by table

@@ -198,6 +198,11 @@ def test_web_workers_and_relay_get_by_with_the_rights_of_their_roles(
     assert world.dead() == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_role_hears_of_others_commits(server: str, name: str) -> None:
+    assert not refused(server, name, "LISTEN xuqi")
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_who_only_reads_changes_nothing(server: str, table: str) -> None:
     column = metadata.tables[table].columns.keys()[0]

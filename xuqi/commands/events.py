@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +12,6 @@ from xuqi.language import moment
 if TYPE_CHECKING:
     from renewal.eventlog.port import Record
 
-LOOK_AGAIN = timedelta(milliseconds=200)
 PAGE = 500
 LONGEST = 300  #: signs of an event on a line; --json has all of it
 
@@ -44,7 +42,7 @@ def tail(desk: Desk, at_most: int, *, follow: bool, as_json: bool) -> None:
             _tell(desk, record, as_json=as_json)
             position = record.position
         if not news:
-            desk.store.wait_for_change(seen, LOOK_AGAIN)
+            desk.store.wait_for_change(seen, desk.store.look_again)
 
 
 def _tell(desk: Desk, record: Record, *, as_json: bool) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from renewal.delivery import TooManyFailuresError
 from renewal.errors import XuqiError
-from renewal.eventlog.embedded import LOOK_AGAIN
 from xuqi.readers import card_files, opened_station
 
 if TYPE_CHECKING:
@@ -77,13 +76,13 @@ def consuming(delivery: Delivery, stop: threading.Event) -> Loop:
 
 def relaying(relay: Relay, stop: threading.Event) -> Loop:
     """
-    The outbox to Kafka; a commit of this process wakes it.
+    The outbox to Kafka; a commit wakes it.
     """
 
     def turn() -> None:
         seen = relay.store.changes
         if not relay.run_once() and not stop.is_set():
-            relay.store.wait_for_change(seen, LOOK_AGAIN)
+            relay.store.wait_for_change(seen, relay.store.look_again)
 
     return Loop(relay.lane, turn, stop)
 

@@ -1,0 +1,93 @@
+"""Hears of other processes' commits, by PostgreSQL's LISTEN and NOTIFY."""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import socket
+import threading
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "xuqi"
+#: Told with a payload that only names the store: whose own commit it was has heard of it already.
+notify = sa.func.pg_notify(CHANNEL, sa.bindparam("who"))
+#: How long a silent connection is trusted; how long to stay away from a lost one: seconds.
+SILENCE, FIRST_PAUSE, LONGEST_PAUSE = 30.0, 0.1, 10.0
+
+
+class Wakeups:
+    """
+    One connection and one thread, from ``start`` to ``close``; a lost connection is replaced.
+
+    What was committed while nobody listened is not told later: ``wake`` is called whenever
+    listening has begun, too.
+    """
+
+    def __init__(self, engine: sa.Engine, who: str, wake: Callable[[], None]) -> None:
+        self._engine = engine
+        self._who = who
+        self._wake = wake
+        self._thread: threading.Thread | None = None
+        self._end: socket.socket | None = None  # closed, it wakes the thread
+        self._ended = threading.Event()
+        self._pause = FIRST_PAUSE
+        self.hears = False  #: whether a commit elsewhere is heard of now
+
+    def start(self) -> None:
+        """
+        Begin to listen, once.
+        """
+        if self._thread is None and not self._ended.is_set():
+            self._end, ending = socket.socketpair()
+            self._thread = threading.Thread(
+                target=self._run, args=[ending], name=f"listen {CHANNEL}", daemon=True
+            )
+            self._thread.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        if self._thread and self._end:
+            self._end.close()
+            self._thread.join(LONGEST_PAUSE)  # it may be waiting for a server that is away
+
+    def _run(self, ending: socket.socket) -> None:
+        lost = (sa.exc.SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error)
+        with ending:
+            while not self._ended.is_set():
+                try:
+                    self._listen(ending)
+                except lost as error:
+                    log.warning("not told of other processes' commits: %s", type(error).__name__)
+                    self._ended.wait(self._pause)
+                    self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    def _listen(self, ending: socket.socket) -> None:
+        # Behind PgBouncer this needs session pooling, as the claims do.
+        with self._engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            driver = connection.connection.driver_connection
+            connection.detach()  # it is not one of the pool's, which the transactions share
+            connection.exec_driver_sql(f"LISTEN {CHANNEL}")
+            self.hears, self._pause = True, FIRST_PAUSE
+            try:
+                self._wake()
+                self._hear(connection, driver, ending)
+            finally:
+                self.hears = False
+
+    def _hear(self, connection: sa.Connection, driver: Any, ending: socket.socket) -> None:  # noqa: ANN401 - psycopg's own
+        with selectors.DefaultSelector() as either:
+            either.register(driver, selectors.EVENT_READ)
+            either.register(ending, selectors.EVENT_READ)
+            while not self._ended.is_set():
+                if not either.select(SILENCE):
+                    connection.exec_driver_sql("SELECT 1")
+                if any(told.payload != self._who for told in driver.notifies(timeout=0)):
+                    self._wake()
