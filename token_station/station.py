@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from renewal.eventlog.trace import About, trace_id
 from renewal.rules.proof import ProofError
 from renewal.sealing import NotForUsError, opened
 from schema.codec import UnreadableEventError, decode
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from renewal.secret import Secret
     from token_station.driver import Reader
 
+log = logging.getLogger(__name__)
 
 NO_KEY = "none"
 #: Trying again with this token would not help.
@@ -144,7 +147,8 @@ class Station:
         """
         records = self.incoming.poll(100, wait)
         for record in records:
-            self._note(record)
+            with About(record):
+                self._note(record)
         if records:
             self.incoming.commit(records[-1])
         return len(records)
@@ -186,6 +190,9 @@ class Station:
         self.probe(f"before {step}")
         entry = Entry(renewal=renewal, step=step, at=self.clock.now().isoformat(), **added)  # type: ignore[arg-type]
         job = self.journal.write(entry)
+        # Most steps are taken when no event is at hand: the job's key says which trace it is.
+        about = {"renewal": renewal, "step": step.value, "trace_id": trace_id(renewal)}
+        log.info("token job", extra=about)
         self.probe(f"after {step}")
         return job
 

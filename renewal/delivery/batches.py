@@ -14,6 +14,7 @@ from renewal.delivery.orders import carry_out
 from renewal.delivery.settlement import FIRST_WAIT, Settlement
 from renewal.delivery.wave import Begun, Wave
 from renewal.eventlog.port import LogUnavailableError
+from renewal.eventlog.trace import About
 from renewal.outcome import IfInterrupted, Outcome, Reject, Retry
 from renewal.store import inbox
 from renewal.store.inbox import Item
@@ -139,8 +140,7 @@ class Delivery:
 
     def _act(self, begun: Sequence[Begun]) -> None:
         self.probe("after intent")
-        orders = [one.order for one in begun]
-        answers = carry_out(self.consumer, orders, self.pool, self.probe)
+        answers = carry_out(self.consumer, begun, self.pool, self.probe)
         self.probe("after answer")
         self._conclude(list(zip(begun, answers, strict=True)))
 
@@ -166,7 +166,8 @@ class Delivery:
             for begun, answer in done:
                 outcome = answer
                 if not isinstance(answer, Outcome):
-                    outcome = acting.conclude(begun.order, answer, settlement.work)
+                    with About(begun.item.record):
+                        outcome = acting.conclude(begun.order, answer, settlement.work)
                 settlement.settle(begun.item, outcome, unsure=begun.unsure)
         for begun, _ in done:
             del self._unrecorded[begun.item.record.identity]
@@ -175,7 +176,8 @@ class Delivery:
         """
         It was done, and cannot be put on record: ask again where one can ask, else tell staff.
         """
-        complain("concluding failed", self.consumer.group, error)
+        with About(done[0].item.record):
+            complain("concluding failed", self.consumer.group, error)
         asks = getattr(self.consumer, "if_interrupted", None) is IfInterrupted.ASK
         why = f"carried out, but: {what_failed(error)}"
         outcome: Outcome = Reject(why)

@@ -8,29 +8,33 @@ from renewal.delivery.consumer import ActingOnMany
 from renewal.delivery.failures import complain, what_failed
 from renewal.delivery.settlement import FIRST_WAIT
 from renewal.errors import GatewayRefusedError, GatewayUnavailableError, GatewayUnsureError
+from renewal.eventlog.trace import About
 from renewal.outcome import Reject, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
 
+    from renewal.delivery.wave import Begun
+
 
 def carry_out(
     consumer: Any,  # noqa: ANN401 - an ``Acting``; one without ``carry_out`` is answered, too
-    orders: Sequence[object],
+    begun: Sequence[Begun],
     pool: Executor | None,
     probe: Callable[[str], None],
 ) -> Sequence[object]:
-    def one(order: object) -> object:
-        probe("before the call")
-        answer = _answered(lambda: consumer.carry_out(order), group)
-        probe("after the call")
+    def one(this: Begun) -> object:
+        with About(this.item.record):  # here, for the pool's threads have no context of ours
+            probe("before the call")
+            answer = _answered(lambda: consumer.carry_out(this.order), group)
+            probe("after the call")
         return answer
 
     group = consumer.group
-    if isinstance(consumer, ActingOnMany) and len(orders) > 1:
-        return _all_at_once(consumer, orders, group)
-    return list(map(one, orders) if pool is None else pool.map(one, orders))
+    if isinstance(consumer, ActingOnMany) and len(begun) > 1:
+        return _all_at_once(consumer, [this.order for this in begun], group)
+    return list(map(one, begun) if pool is None else pool.map(one, begun))
 
 
 def _all_at_once(consumer: ActingOnMany, orders: Sequence[object], group: str) -> Sequence[object]:

@@ -7,6 +7,7 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from renewal.eventlog.trace import About
 from renewal.outcome import Done, Reject, Retry
 from renewal.store.inbox import Inbox, State, told
 from schema.events import EventBuried
@@ -48,15 +49,16 @@ class Settlement:
         """
         Put the end of an attempt on record; ``unsure``: an earlier one's end is not known.
         """
-        match outcome:
-            case Retry():
-                self._retry(item, outcome, unsure=unsure or outcome.unsure)
-            case Reject():
-                self._reject(item, outcome.why, tries=item.tries)
-            case Done():
-                self._done(item, outcome)
-            case _:
-                raise TypeError(f"{self._group} answered {type(outcome).__name__}: no outcome")
+        with About(item.record):
+            match outcome:
+                case Retry():
+                    self._retry(item, outcome, unsure=unsure or outcome.unsure)
+                case Reject():
+                    self._reject(item, outcome.why, tries=item.tries)
+                case Done():
+                    self._done(item, outcome)
+                case _:
+                    raise TypeError(f"{self._group} answered {type(outcome).__name__}: no outcome")
 
     def park_behind(self, item: Item, *, unsure: bool) -> None:
         self.inbox.park(item, due=None, tries=item.tries, why=BEHIND)
@@ -86,12 +88,8 @@ class Settlement:
         self._say(logging.DEBUG, "done", item, emitted=len(done.emit))
 
     def _say(self, level: int, what: str, item: Item, **more: object) -> None:
-        """
-        Tell the log of the process; by its key a line finds the event's trace.
-        """
         if log.isEnabledFor(level):
-            record = item.record
-            about = {"consumer": self._group, "identity": record.identity, "key": record.key}
+            about = {"consumer": self._group, "identity": item.record.identity}
             log.log(level, what, extra={**about, **more})
 
     def _end(self, item: Item, state: State) -> None:

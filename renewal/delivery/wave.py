@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from renewal.delivery.failures import complain, in_halves, what_failed
 from renewal.delivery.settlement import FIRST_WAIT
+from renewal.eventlog.trace import About
 from renewal.outcome import IfInterrupted, Outcome, Reject, Retry
 from renewal.store.inbox import OPEN, Item
 from renewal.store.shelf import ConflictError
@@ -58,7 +59,8 @@ class Wave:
         self.begun += part.begun
 
     def _fail(self, item: Item, error: Exception) -> None:
-        complain("preparing failed", self.delivery.consumer.group, error)
+        with About(item.record):
+            complain("preparing failed", self.delivery.consumer.group, error)
         outcome: Outcome = Reject(what_failed(error))
         if isinstance(error, ConflictError):
             outcome = Retry(FIRST_WAIT, str(error))
@@ -135,7 +137,9 @@ class _Part:
             self._prepare(item, event, unsure=unsure)
 
     def _prepare(self, item: Item, event: Event, *, unsure: bool) -> None:
-        answer = self._consumer.prepare(event, self._settlement.work, again=unsure and self._asks())
+        again = unsure and self._asks()
+        with About(item.record):
+            answer = self._consumer.prepare(event, self._settlement.work, again=again)
         if not isinstance(answer, Outcome):
             self._settlement.begin(item)
             self._busy.add(item.record.key)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from renewal.eventlog.trace import derived, parsed
 from schema.codec import encode, kind_of
 
 if TYPE_CHECKING:
@@ -18,8 +17,7 @@ SOURCE = "/xuqi"
 CONTENT_TYPE = "application/json"
 #: As wide as their columns in the tables of the log.
 KIND, IDENTITY, KEY = 48, 160, 48
-
-_trace = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+TRACEPARENT = 55
 
 Headers = list[tuple[str, bytes]]
 
@@ -27,11 +25,7 @@ Headers = list[tuple[str, bytes]]
 def headers(*, kind: str, identity: str, key: str, at: datetime) -> Headers:
     """
     The headers of one event (CloudEvents Kafka binding 1.0.2, 3.2; W3C Trace Context, 3.2).
-
-    Everything of one key is one trace: from a renewal's first fact to its last.
     """
-    trace = hashlib.sha256(f"trace {key}".encode()).hexdigest()[:32]
-    span = hashlib.sha256(identity.encode()).hexdigest()[:16]
     return [
         ("ce_specversion", b"1.0"),
         ("ce_id", identity.encode()),
@@ -40,7 +34,7 @@ def headers(*, kind: str, identity: str, key: str, at: datetime) -> Headers:
         ("ce_subject", key.encode()),
         ("ce_time", at.astimezone(UTC).isoformat(timespec="microseconds").encode()),
         ("content-type", CONTENT_TYPE.encode()),
-        ("traceparent", f"00-{trace}-{span}-01".encode()),
+        ("traceparent", derived(key=key, identity=identity).traceparent.encode()),
     ]
 
 
@@ -73,8 +67,11 @@ class Unpacked:
 
     @property
     def traceparent(self) -> str | None:
-        value = self._headers.get("traceparent", b"")
-        return value.decode() if _trace.fullmatch(value) else None
+        """
+        Nothing if it is none: then the trace is derived.
+        """
+        value = self._text("traceparent", TRACEPARENT)
+        return value if parsed(value) else None
 
     def _text(self, name: str, width: int) -> str:
         return _fitting(self._headers.get(name, b""), width)

@@ -377,6 +377,7 @@ def _record(one: Any, prefix: str) -> Record:  # noqa: ANN401 - kafka-python has
         identity=told.identity,
         at=told.at,
         body=one.value or b"",
+        traceparent=told.traceparent,
     )
 
 

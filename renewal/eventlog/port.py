@@ -36,6 +36,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     identity: str
     at: datetime
     body: bytes
+    traceparent: str | None = None  #: as it came with the event; without it, it is derived
 
 
 class Reader(Protocol):

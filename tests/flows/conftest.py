@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.flows.book import opened_book
 from tests.flows.world import World, open_world
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -28,3 +30,10 @@ def world(first_world: World, tmp_path: Path) -> Iterator[World]:
     opened = open_world(tmp_path / "home", like=first_world)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def book(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What a served process writes, with everything that it could say."""
+    with opened_book(monkeypatch) as written:
+        yield written

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from renewal.eventlog.trace import derived
 from xuqi.desk import Desk, as_json, desk, staff
 from xuqi.language import moment
 
@@ -113,4 +114,6 @@ def _sent(desk: Desk, number: int, *, as_json: bool) -> None:
 
 
 def _as_dict(letter: DeadLetter) -> dict[str, Any]:
-    return {**asdict(letter), "body": letter.body.decode(errors="replace")}
+    trace = derived(key=letter.key, identity=letter.identity)
+    body = letter.body.decode(errors="replace")
+    return {**asdict(letter), "body": body, **trace._asdict()}

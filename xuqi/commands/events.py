@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from renewal.eventlog.trace import trace_of
 from xuqi.desk import Desk, as_json, desk
 from xuqi.language import moment
 
@@ -54,6 +55,7 @@ def _tell(desk: Desk, record: Record, *, as_json: bool) -> None:
         "key": record.key,
         "kind": record.kind,
         "identity": record.identity,
+        **trace_of(record)._asdict(),
         "body": record.body.decode(errors="replace"),
     }
     line = f"{record.position:>8}  {moment(record.at)}  {record.topic}  {body}"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from renewal.eventlog.trace import trace_id
 from xuqi.desk import Desk, as_json, desk
 from xuqi.language import moment
 
@@ -54,6 +55,7 @@ def command(desk: Desk, certificate: str, *, as_json: bool) -> None:
         "remind_at": row.remind_at,
         "made_by": [one.id for one in made],
         "renewals": [one.id for one in following],
+        "traces": {one.id: trace_id(one.id) for one in (*made, *following)},
         "decisions": story,
     }
     desk.told(told, lines, as_json=as_json)
@@ -92,7 +94,8 @@ def _led_to(desk: Desk, look: Work, renewal: str, new: int | None) -> str:
     state = words.state(desk.lang, row.state)
     then = f" → {desk.lang.pick('憑證', 'certificate')} {new}" if new else ""
     fee = f"NT${row.fee_amount} {row.fee_state}" if row.fee_amount else row.fee_state
-    return f"{renewal}: {state}, {desk.lang.pick('費用', 'fee')} {fee}{then}"
+    trace = f"{desk.lang.pick('追蹤', 'trace')} {trace_id(renewal)}"
+    return f"{renewal}: {state}, {desk.lang.pick('費用', 'fee')} {fee}{then}, {trace}"
 
 
 def _ends(desk: Desk, look: Work, story: Sequence[Any]) -> dict[int, str]:

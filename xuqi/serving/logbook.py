@@ -10,7 +10,7 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from renewal.eventlog.envelope import headers
+from renewal.eventlog.trace import current
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -32,7 +32,7 @@ _TALKATIVE = ("apscheduler", "alembic", "kafka", "sqlalchemy", "twilio", "urllib
 
 class JsonLines(logging.Formatter):
     """
-    One fact on one line, with its keys; ``key``, an event's, is told as its trace alone.
+    One fact on one line, with its keys and the trace of the event that it is about.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -42,20 +42,11 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        told |= current()
         told |= {name: it for name, it in record.__dict__.items() if name not in _USUAL}
-        if "key" in told:
-            told["trace_id"] = trace_of(str(told.pop("key")))
         if record.exc_info and record.exc_info[1] is not None:
             told |= what_broke(record.exc_info[1])
         return redacted(json.dumps(told, ensure_ascii=False, default=str))
-
-
-def trace_of(key: str) -> str:
-    """
-    The W3C trace id that every event of that key carries through the log.
-    """
-    told = dict(headers(kind="", identity="", key=key, at=datetime.now(UTC)))
-    return told["traceparent"].decode().split("-")[1]
 
 
 def redacted(text: str) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import json
 import logging
-import sys
 import threading
 import warnings
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
-from renewal.eventlog.envelope import headers
 from renewal.gateways.sms.mailbox import AnswerLost
+from tests.flows.book import lines
 from tests.flows.secrecy.test_canary import forms, personal, whole_story
 from tests.flows.world import (
     BROWSER,
@@ -28,32 +25,11 @@ from tests.flows.world import (
     open_world,
     policies_with,
 )
-from xuqi.serving import logbook
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator
     from pathlib import Path
-
-AT = datetime(2026, 3, 2, tzinfo=UTC)
-
-
-@pytest.fixture
-def book(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What a served process writes, with everything that it could say."""
-    root, written = logging.getLogger(), io.StringIO()
-    before = (root.handlers[:], root.level, threading.excepthook)
-    monkeypatch.setattr(sys, "stderr", written)
-    logbook.write_to_stderr(logging.DEBUG)
-    try:
-        yield written
-    finally:
-        logging.captureWarnings(capture=False)
-        root.handlers[:], level, threading.excepthook = before
-        root.setLevel(level)
-
-
-def lines(book: io.StringIO) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in book.getvalue().splitlines()]
 
 
 def test_each_line_is_a_fact_with_its_moment_and_its_keys(book: io.StringIO) -> None:
@@ -69,16 +45,6 @@ def test_each_line_is_a_fact_with_its_moment_and_its_keys(book: io.StringIO) -> 
         "consumer": "otp",
         "n": 1,
     }
-
-
-def test_a_key_is_told_as_the_trace_that_its_events_carry(book: io.StringIO) -> None:
-    logging.getLogger("x").warning("dead letter", extra={"key": "R00000001-01"})
-
-    (told,) = lines(book)
-
-    sent = dict(headers(kind="k", identity="i", key="R00000001-01", at=AT))["traceparent"].decode()
-    assert sent.startswith(f"00-{told['trace_id']}-")
-    assert "key" not in told
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
+from tests.flows.book import lines
 from tests.flows.kafka.rig import ON_KAFKA, SOON, lag, until
+from tests.flows.secrecy.test_canary import forms, personal
 from tests.flows.world import BROWSER, CARD, TOKEN, World, open_world
 from xuqi.check import counts
+from xuqi.command import xuqi
+from xuqi.desk import Desk
 from xuqi.logs import open_relays
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -110,3 +117,28 @@ def test_the_story_ends_on_kafka_as_it_does_on_the_embedded_log(
     assert set(counts(on_kafka.house).values()) == {0}
     assert on_kafka.certificate(BROWSER).state == "revoked"
     embedded.close()
+
+
+def test_one_trace_goes_from_the_bank_through_the_broker_to_the_branch_and_back(
+    on_kafka: World, book: io.StringIO
+) -> None:
+    on_kafka.paid()
+    renewal = on_kafka.requested(TOKEN)
+    station = on_kafka.station(TOKEN)
+    on_kafka.at_the_branch(station, rounds=5)
+    station.incoming.close()
+    desk = Desk(home=on_kafka.home, environment={"LANG": "en"})
+
+    shown = CliRunner().invoke(xuqi, ["why", str(TOKEN)], obj=desk)
+    told = json.loads(CliRunner().invoke(xuqi, ["why", str(TOKEN), "--json"], obj=desk).stdout)
+
+    (trace,) = told["traces"].values()
+    mine = [it for it in lines(book) if it.get("trace_id") == trace]
+    assert told["traces"].keys() == {renewal.id}
+    assert f"trace {trace}" in shown.stdout
+    assert {it["consumer"] for it in mine if "consumer" in it} >= {"billing", "issuance", "records"}
+    assert [it["step"] for it in mine if it["message"] == "token job"][-1] == "done"
+    written = book.getvalue().encode()
+    assert {
+        what for what, it in personal().items() for form in forms(it) if form in written
+    } == set()

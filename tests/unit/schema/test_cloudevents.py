@@ -76,6 +76,18 @@ def test_what_we_send_is_what_we_read(event: Event) -> None:
     assert found.traceparent == dict(told)["traceparent"].decode()
 
 
-@pytest.mark.parametrize("value", [b"", b"00-" + b"0" * 10, b"\xff", b"00-" + b"g" * 52])
+NO_TRACES = [
+    b"",
+    b"00-" + b"0" * 10,
+    b"\xff",
+    b"00-" + b"g" * 52,
+    b"00-" + b"0" * 32 + b"-" + b"1" * 16 + b"-01",
+    b"00-" + b"1" * 32 + b"-" + b"0" * 16 + b"-01",
+    b"00-" + b"A" * 32 + b"-" + b"1" * 16 + b"-01",
+    b"00-" + b"1" * 32 + b"-" + b"1" * 16 + b"-01-more",
+]
+
+
+@pytest.mark.parametrize("value", NO_TRACES)
 def test_a_trace_that_is_none_is_none(value: bytes) -> None:
     assert Unpacked([("traceparent", value)], key=b"k", place="t:0:1").traceparent is None
