@@ -13,9 +13,18 @@ from xuqi.desk import Desk, desk
 )
 @click.option("--customers", default=2_000, show_default=True, type=click.IntRange(min=1))
 @click.option("--days", default=75, show_default=True, type=click.IntRange(min=1))
+@click.option(
+    "--kafka",
+    is_flag=True,
+    help="在 Kafka 與 PostgreSQL 上，各部門自成行程並隨機終止"
+    " / on Kafka and PostgreSQL, each room in processes of its own that are killed at random",
+)
 @desk
 @click.pass_context
-def command(ctx: click.Context, desk: Desk, seed: int, customers: int, days: int) -> None:
-    from xuqi.demo.run import main  # noqa: PLC0415 - help needs nothing of it
+def command(
+    ctx: click.Context, desk: Desk, *, seed: int, customers: int, days: int, kafka: bool
+) -> None:
+    from xuqi.demo import run  # noqa: PLC0415 - help needs nothing of it
 
-    ctx.exit(main(seed, customers, days, desk.settings.home / "demo"))
+    tell, name = (run.main_on_kafka, "demo-kafka") if kafka else (run.main, "demo")
+    ctx.exit(tell(seed, customers, days, desk.settings.home / name))

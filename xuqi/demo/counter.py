@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from renewal.clock import Clock
+    from renewal.eventlog.port import EventLog
     from renewal.gateways.ledger import OutsideLedger
+    from renewal.keys import Keys
     from token_station.journal import Entry
     from token_station.station import Seen
     from xuqi.demo.bank import Pulled, TypePin
-    from xuqi.house import House
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,30 @@ class OwnCounter:
     Its journal outlives it: after a crash the next one goes on from there.
     """
 
-    def __init__(self, house: House, branch: str, cards: OutsideLedger, type_pin: TypePin) -> None:
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        clock: Clock,
+        keys: Keys,
+        home: Path,
+        branch: str,
+        cards: OutsideLedger,
+        type_pin: TypePin,
+    ) -> None:
         self._cards = cards
         self._readers = [SimulatedReader(f"{branch} left"), SimulatedReader(f"{branch} right")]
         topic = f"{Topic.STATIONS.value}.{branch}"
         self.station = Station(
             branch=branch,
-            log=house.log,
-            incoming=house.log.reader(f"station.{branch}", (topic,)),
-            journal=Journal(house.settings.home / "stations" / f"{branch}.jsonl"),
+            log=log,
+            incoming=log.reader(f"station.{branch}", (topic,)),
+            journal=Journal(home / "stations" / f"{branch}.jsonl"),
             readers=self._readers,
             person=AtTheCounter(type_pin),
-            key=branch_key(house.keys.stations, branch),
-            management_key=house.keys.tokens,
-            clock=house.clock,
+            key=branch_key(keys.stations, branch),
+            management_key=keys.tokens,
+            clock=clock,
         )
 
     def insert(self, reader: int, card: Path, pulled: Pulled | None = None) -> None:

@@ -66,4 +66,13 @@ class OneProcess:
         return over or self.house.store.changes != self._changes
 
     def counter(self, branch: str, type_pin: TypePin) -> Counter:
-        return OwnCounter(self.house, branch, self.cards, type_pin)
+        house = self.house
+        return OwnCounter(
+            log=house.log,
+            clock=house.clock,
+            keys=house.keys,
+            home=house.settings.home,
+            branch=branch,
+            cards=self.cards,
+            type_pin=type_pin,
+        )

@@ -42,6 +42,8 @@ class Figures:
     dead_letters: int
     per_day: Mapping[str, Mapping[str, int]]
     judged: Sequence[str] = field(default_factory=list)
+    kills: Mapping[str, int] | None = None  #: by process, where there are several
+    ended: Sequence[str] = field(default_factory=list)  #: processes that ended by themselves
     seconds: float = 0.0
 
 
@@ -129,6 +131,13 @@ def show(figures: Figures, home: Path) -> None:
     for line in figures.judged[:20]:
         print(f"            {line}")
     print(f"dead letters {figures.dead_letters}")
+    if figures.kills is not None:
+        most = max(figures.kills.values(), default=0)
+        print(f"killed       {sum(figures.kills.values())} processes with SIGKILL, "
+              f"{len(figures.kills)} different ones, one of them {most} times; "
+              f"{len(figures.ended)} ended by themselves")  # fmt: skip
+        for line in figures.ended[:20]:
+            print(f"             {line}")
     print(f"\n{figures.seconds} s; report: {home / 'report.html'}, ledgers: {home / 'outside'}")
 
 
@@ -146,7 +155,7 @@ svg { max-width: 100%; height: auto } .ok { color: #116329 } .bad { color: #a40e
 
 
 def _page(figures: Figures) -> str:
-    clean = not figures.judged and not any(figures.check.values())
+    clean = not figures.judged and not any(figures.check.values()) and not figures.ended
     verdict = (
         '<p class="ok">沒有任何違反。No violation.</p>'
         if clean
@@ -164,6 +173,7 @@ def _page(figures: Figures) -> str:
         + _table("各產品 Products", COLUMNS, figures.products)
         + _pairs("檢查 Check (I1–I5, I8)", figures.check)
         + _list("外部帳冊的違反 Violations in the outside ledgers", figures.judged)
+        + (_pairs("被強制終止的行程 Processes killed", figures.kills) if figures.kills else "")
         + _pairs("訊息 Messages", figures.messages)
         + _pairs("簽章 Signatures that customers tried", figures.used)
         + _pairs("總帳 Books (NT$, debit minus credit)", figures.books)

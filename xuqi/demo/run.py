@@ -6,7 +6,8 @@ import hashlib
 import shutil
 import sys
 import time
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,15 @@ from xuqi.demo.people import Trait, make_person
 from xuqi.demo.sample import open_bank
 from xuqi.demo.story import Story
 from xuqi.house import build
+from xuqi.logs import declared_topics, topics
 from xuqi.settings import Settings, read_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from xuqi.demo.bank import Bank, MovedClock
+    from xuqi.demo.people import Person
     from xuqi.house import House
 
 #: Monday, 00:00 in Taipei.
@@ -37,17 +42,105 @@ OPENS = 7  #: o'clock, the day's first tick
 
 def main(seed: int, customers: int, days: int, home: Path) -> int:
     """
-    Run the demo from the beginning; return 0 if nothing went wrong in it, else 1.
+    Run the demo from the beginning, all in this process; return 0 if nothing went wrong in it.
     """
     began = time.monotonic()
-    if home.exists():
-        shutil.rmtree(home)  # an interrupted run leaves nothing that a new one needs
-    story, house = _set_up(seed, customers, home)
-    until = START + timedelta(days=days)
-    _say(f"{customers} customers, seed {seed}; the clock runs {days} days …")
-    story.run(until, lambda moment: _progress(moment, days, began))
+    _cleared(home)
+    clock = VirtualClock(START - timedelta(hours=1))
+    settings = Settings(home=home, synchronous=Synchronous.NORMAL)
+    stage = _set_up(settings, clock, seed, customers)
+    story = stage.story(OneProcess(stage.house, clock, stage.cards))
+    _told(story, days, began)
+    return _reported(story, Kept(seed=seed, days=days, began=began))
+
+
+def main_on_kafka(seed: int, customers: int, days: int, home: Path) -> int:
+    """
+    Run it on a Kafka broker and a PostgreSQL server of its own, each room in processes that are
+    killed at random; return 0 if nothing went wrong in it.
+
+    Raises:
+        CannotStartError: the broker or the server.
+    """
+    from xuqi.demo.many_processes import BRANCHES, CONNECTIONS, ManyProcesses  # noqa: PLC0415
+    from xuqi.demo.rooms import Told, clock_of  # noqa: PLC0415 - only where there is Kafka
+    from xuqi.demo.servers import kafka, postgresql  # noqa: PLC0415
+
+    began = time.monotonic()
+    _cleared(home)
+    _say("a Kafka broker and a PostgreSQL server are started …")
+    with ExitStack() as stack:
+        broker = kafka.cluster(home / "kafka")
+        stack.callback(broker.stop)
+        broker.start()
+        settings = Settings(
+            home=home,
+            store_url=stack.enter_context(postgresql.cluster(connections=CONNECTIONS)),
+            log_url=f"kafka://{','.join(broker.servers)}",
+            branches=",".join(BRANCHES),
+            port=kafka.free_port(),
+        )
+        topics(settings).apply(declared_topics(settings))
+        clock = clock_of(home)
+        clock.advance_to(START - timedelta(hours=1))
+        stage = _set_up(settings, clock, seed, customers)
+        stack.callback(stage.house.store.close)
+        bank = ManyProcesses(
+            stage.house, clock, Told(settings=settings, seed=seed, empty=stage.empty)
+        )
+        stack.enter_context(bank.open())
+        story = stage.story(bank)
+        with bank.members.killing():
+            _told(story, days, began)
+        kept = Kept(
+            seed=seed,
+            days=days,
+            began=began,
+            kills=dict(sorted(bank.members.kills.items())),
+            ended=bank.members.ended,
+        )
+        return _reported(story, kept)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """
+    What the report says besides what it counts.
+    """
+
+    seed: int
+    days: int
+    began: float
+    kills: Mapping[str, int] | None = None
+    ended: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """
+    The sample bank on its first day, and what the world outside will write down.
+    """
+
+    house: House
+    people: list[Person]
+    empty: frozenset[str]
+    cards: OutsideLedger
+
+    def story(self, bank: Bank) -> Story:
+        outside = self.house.settings.home / "outside"
+        saw = OutsideLedger(outside / "customers.jsonl", bank.clock)
+        return Story(bank, self.people, self.cards, saw, CaView(Tail(outside / "ca.jsonl")))
+
+
+def _told(story: Story, days: int, began: float) -> None:
+    _say(f"{len(story.people)} customers; the clock runs {days} days …")
+    story.run(START + timedelta(days=days), lambda moment: _progress(moment, days, began))
     _say("")
-    figures = report.collect(house, story.people, seed=seed, days=days)
+
+
+def _reported(story: Story, kept: Kept) -> int:
+    house, home = story.house, story.house.settings.home
+    figures = report.collect(house, story.people, seed=kept.seed, days=kept.days)
     violations = judge(
         home / "outside",
         policies=house.policies.by_product,
@@ -57,32 +150,38 @@ def main(seed: int, customers: int, days: int, home: Path) -> int:
     figures = replace(
         figures,
         judged=[f"{one.invariant}: {one.what}" for one in violations],
-        seconds=round(time.monotonic() - began, 1),
+        kills=kept.kills,
+        ended=kept.ended,
+        seconds=round(time.monotonic() - kept.began, 1),
     )
     report.write(figures, home)
     report.show(figures, home)
-    return 0 if not figures.judged and not any(figures.check.values()) else 1
+    return 0 if not figures.judged and not any(figures.check.values()) and not kept.ended else 1
 
 
-def _set_up(seed: int, customers: int, home: Path) -> tuple[Story, House]:
-    settings = Settings(home=home, synchronous=Synchronous.NORMAL)
+def _cleared(home: Path) -> None:
+    """
+    An interrupted run leaves nothing that a new one needs.
+    """
+    if home.exists():
+        shutil.rmtree(home)
+    home.mkdir(parents=True)
+
+
+def _set_up(settings: Settings, clock: MovedClock, seed: int, customers: int) -> Stage:
+    home = settings.home
     _seeded_codes(home, seed)
-    clock = VirtualClock(START - timedelta(hours=1))
     keys = read_keys(settings)
     _say("the sample bank is opened …")
     people = [make_person(number, seed, START) for number in range(1, customers + 1)]
     empty = frozenset(one.account for one in people if one.has(Trait.EMPTY_ACCOUNT))
     ca = open_ca(home, clock, keys)
     cards = OutsideLedger(home / "outside" / "cards.jsonl", clock)
-    saw = OutsideLedger(home / "outside" / "customers.jsonl", clock)
     outside = open_outside(home, clock, ca, Faults(seed), empty)
     house = build(settings, clock=clock, outside=replace(outside, ca=ca))
     open_bank(house, people, cards)
-    house = replace(house, outside=outside)
     clock.advance_to(START)
-    view = CaView(Tail(home / "outside" / "ca.jsonl"))
-    story = Story(OneProcess(house, clock, cards), people, cards, saw, view)
-    return story, house
+    return Stage(house=replace(house, outside=outside), people=people, empty=empty, cards=cards)
 
 
 def _seeded_codes(home: Path, seed: int) -> None:

@@ -31,7 +31,7 @@ from xuqi.serving.rooms import RELAY, ROOMS, SCHEDULER, STATION, WEB
 from xuqi.settings import SettingsError, other_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from xuqi.house import House
     from xuqi.serving.loops import Loop
@@ -44,6 +44,16 @@ STOPS_WITHIN = 8.0  #: seconds that a call in hand has for its end
 LOCAL_ASK_AFTER = timedelta(minutes=1)
 
 
+def timetable_of(house: House) -> Timetable:
+    local = house.settings.sms_url.startswith("local:")
+    return Timetable(
+        store=house.store,
+        policies=house.policies,
+        sms=house.outside.sms,
+        ask_after=LOCAL_ASK_AFTER if local else ASK_AFTER,
+    )
+
+
 @dataclass
 class Serving:
     """
@@ -52,6 +62,7 @@ class Serving:
 
     house: House
     rooms: Collection[str] = ROOMS
+    timetable: Callable[[House], Timetable] = timetable_of
     stop: threading.Event = field(default_factory=threading.Event)
     loops: list[Loop] = field(default_factory=list)
     _told: str = ""
@@ -78,7 +89,7 @@ class Serving:
         return 0 if settled and not crashed else 1
 
     def _served(self, addresses: Sequence[str]) -> bool:
-        timetable = self._timetable() if SCHEDULER in self.rooms else None
+        timetable = self.timetable(self.house) if SCHEDULER in self.rooms else None
         if timetable is not None:
             timetable.start()
         self._ready(addresses)
@@ -104,16 +115,6 @@ class Serving:
             raise SettingsError(
                 f"--only station: there is no reader under {self.house.settings.home}/cards"
             )
-
-    def _timetable(self) -> Timetable:
-        house = self.house
-        local = house.settings.sms_url.startswith("local:")
-        return Timetable(
-            store=house.store,
-            policies=house.policies,
-            sms=house.outside.sms,
-            ask_after=LOCAL_ASK_AFTER if local else ASK_AFTER,
-        )
 
     @contextlib.contextmanager
     def _consuming(self) -> Iterator[None]:
@@ -228,8 +229,9 @@ class Serving:
         ]
         text = json.dumps({"process": os.getpid(), "stopped": stopped, "loops": loops})
         if text != self._told:
-            path = record_of(self.house.settings.home, self.rooms)
-            fresh = path.with_suffix(".new")
+            settings = self.house.settings
+            path = record_of(settings.home, self.rooms, settings.member)
+            fresh = path.with_suffix(f".{os.getpid()}.new")
             fresh.write_text(text)
             fresh.replace(path)
             self._told = text
@@ -258,12 +260,16 @@ def only_one(house: House) -> Iterator[None]:
         place.release()
 
 
-def serve(house: House, rooms: Collection[str] = ROOMS) -> int:
+def serve(
+    house: House,
+    rooms: Collection[str] = ROOMS,
+    timetable: Callable[[House], Timetable] = timetable_of,
+) -> int:
     """
     Serve these rooms until SIGTERM or SIGINT; a person's second SIGINT ends the process at once.
     """
     logbook.write_to_stderr()
-    serving = Serving(house, rooms)
+    serving = Serving(house, rooms, timetable)
 
     def told(number: int, _frame: object) -> None:
         if number == signal.SIGINT:

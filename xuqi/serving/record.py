@@ -12,13 +12,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def record_of(home: Path, rooms: Collection[str] = ROOMS) -> Path:
+def record_of(home: Path, rooms: Collection[str] = ROOMS, member: str = "") -> Path:
     """
-    One file for each choice of rooms: processes with different ones do not overwrite each other.
+    One file for each choice of rooms and member: they do not overwrite each other.
     """
-    if set(rooms) == set(ROOMS):
-        return home / "serve.json"
-    return home / f"serve.{'+'.join(room for room in ROOMS if room in rooms)}.json"
+    names = [] if set(rooms) == set(ROOMS) else ["+".join(it for it in ROOMS if it in rooms)]
+    return home / ".".join(["serve", *names, *filter(None, [member]), "json"])
 
 
 def records(home: Path) -> list[dict[str, Any]]:

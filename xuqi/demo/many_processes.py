@@ -1,0 +1,192 @@
+"""The bank of the demo on Kafka and PostgreSQL: each room in processes of its own."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from producers.relay import CODES, OTHERS
+from renewal.errors import XuqiError
+from renewal.eventlog.port import LogUnavailableError
+from renewal.store import figures, gauges
+from schema.events import Topic
+from xuqi.demo.members import Member, Members
+from xuqi.demo.rooms import Attends, Serves, bell_of
+from xuqi.serving.rooms import CONSUMERS, RELAY, SCHEDULER, WEB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from renewal.eventlog.kafka import Backlog
+    from token_station.station import Seen
+    from xuqi.demo.bank import Counter, MovedClock, Pulled, TypePin
+    from xuqi.demo.rooms import Room, Told
+    from xuqi.house import House
+
+BRANCHES = ("001", "002")
+#: Of PostgreSQL: some for each process, and for the next one that takes a killed one's place.
+CONNECTIONS = 300
+#: The clock stands while the bank works. If that takes longer than this, of real time, it creeps:
+#: a killed scheduler's lease, for one, has to run out.
+STANDS_FOR, CREEPS = 1.0, timedelta(seconds=10)
+GIVES_UP_AFTER = 180.0  #: seconds
+FIRST_LOOK, LONGEST_LOOK = 0.005, 0.08  #: seconds between two looks
+
+
+class StuckError(XuqiError):
+    """
+    The bank does not come to rest; the text says what is left to be done.
+    """
+
+
+def rooms() -> Mapping[str, Room]:
+    """
+    Every room by its member's name: two of each, one for the web, and each branch's station.
+    """
+    two = {
+        f"{name}-{number}": Serves(frozenset({name}))
+        for name in (*CONSUMERS, RELAY, SCHEDULER)
+        for number in (1, 2)
+    }
+    stations = {f"station-{branch}": Attends(branch) for branch in BRANCHES}
+    return {**two, WEB: Serves(frozenset({WEB})), **stations}
+
+
+@dataclass
+class ManyProcesses:
+    """
+    The story and the centre are in this process; everything else is in others.
+    """
+
+    house: House
+    clock: MovedClock
+    told: Told
+    members: Members = field(init=False)
+    _backlog: Backlog = field(init=False)
+    _seen: int = 0  #: the newest event of the last look
+
+    def __post_init__(self) -> None:
+        found = {name: Member(name, room, self.told) for name, room in rooms().items()}
+        self.members = Members(found, self.told.seed)
+        self._bell = bell_of(self.house.settings.home)
+        self._groups = {it.group: it.topics for it in self.house.consumers()} | {
+            f"station.{branch}": {f"{Topic.STATIONS.value}.{branch}"} for branch in BRANCHES
+        }
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """
+        Start every process, and end them again.
+        """
+        (self.house.settings.home / "logs").mkdir()
+        self._backlog = self.house.log.backlog()  # type: ignore[attr-defined]  # it is on Kafka
+        try:
+            with self.members.running():
+                yield
+        finally:
+            self._backlog.close()
+
+    def tick(self) -> None:
+        self._bell.ring()
+        self._until(lambda: [f"the job {job}" for job in self._bell.unanswered()])
+
+    def work(self) -> None:
+        self._until(self._left)
+
+    def counter(self, branch: str, type_pin: TypePin) -> Counter:
+        return _FarCounter(self.members.members[f"station-{branch}"], type_pin)
+
+    def _until(self, left: Callable[[], Sequence[str]]) -> None:
+        began = time.monotonic()
+        pause, creeps_at = FIRST_LOOK, began + STANDS_FOR
+        while found := left():
+            now = time.monotonic()
+            if now > began + GIVES_UP_AFTER:
+                raise StuckError(f"after {GIVES_UP_AFTER:.0f} s there is left: {', '.join(found)}")
+            if now > creeps_at:
+                self.clock.advance_to(self.clock.now() + CREEPS)
+                creeps_at = now + STANDS_FOR
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_LOOK)
+
+    def _left(self) -> Sequence[str]:
+        """
+        What is to be done now. What is in hand is not committed yet, so it is found, too.
+        """
+        newest, found = self._in_store()
+        if found:
+            return found
+        try:
+            behind = self._backlog.of(self._groups)
+        except LogUnavailableError as error:
+            return [str(error)]
+        if any(behind.values()):
+            return [f"{count} events for {group}" for group, count in behind.items() if count]
+        again, found = self._in_store()
+        return found or ([] if again == newest else ["news"])
+
+    def _in_store(self) -> tuple[int, Sequence[str]]:
+        """
+        The newest event, what waits for a relay, and who has waited long enough.
+        """
+        codes = [Topic.CODES.value]
+        with self.house.store.look() as look:
+            news = figures.news(look, self._seen)
+            waits = {
+                lane: gauges.not_relayed(look, lane, codes, others=lane == OTHERS)
+                for lane in (CODES, OTHERS)
+            }
+        self._seen = news.newest
+        found = [f"{count} events for {lane}" for lane, count in waits.items() if count]
+        return news.newest, [*found, *(f"what is due for {group}" for group in news.due)]
+
+
+class _FarCounter:
+    """
+    A station in another process. Whatever lay in its readers lies there still when it was killed.
+    """
+
+    def __init__(self, member: Member, type_pin: TypePin) -> None:
+        self._member = member
+        self._type_pin = type_pin
+        self._pipe: object = None
+        self._cards: dict[int, Path] = {}
+
+    def insert(self, reader: int, card: Path, pulled: Pulled | None = None) -> None:
+        self._ask("insert", reader, card, pulled)
+        self._cards[reader] = card
+
+    def look(self) -> Sequence[Seen]:
+        seen: Sequence[Seen] = self._ask("look")
+        return seen
+
+    def pull(self, reader: int) -> bool:
+        there: bool = self._ask("pull", reader)
+        self._cards.pop(reader, None)
+        return there
+
+    def _ask(self, name: str, *arguments: object) -> Any:  # noqa: ANN401 - whatever the counter says
+        until = time.monotonic() + GIVES_UP_AFTER
+        while time.monotonic() < until:
+            pipe = self._member.pipe
+            try:
+                if pipe is not self._pipe:
+                    for reader, card in self._cards.items():
+                        self._told(pipe, "insert", reader, card)
+                    self._pipe = pipe
+                return self._told(pipe, name, *arguments)
+            except (EOFError, OSError):
+                time.sleep(FIRST_LOOK)  # it was killed, and is being started
+        raise StuckError(f"{self._member.name} does not come back")
+
+    def _told(self, pipe: Any, name: str, *arguments: object) -> Any:  # noqa: ANN401
+        pipe.send((name, arguments))
+        while True:
+            what, said = pipe.recv()
+            if what == "done":
+                return said
+            pipe.send(self._type_pin(*said))
