@@ -19,6 +19,7 @@ from xuqi.serving.rooms import CONSUMERS, RELAY, SCHEDULER, WEB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from renewal.eventlog.kafka import Backlog
@@ -68,6 +69,8 @@ class ManyProcesses:
     members: Members = field(init=False)
     _backlog: Backlog = field(init=False)
     _seen: int = 0  #: the newest event of the last look
+    _next_due: datetime | None = None
+    _changes: int = -1  #: of this process's store, when all was at rest
 
     def __post_init__(self) -> None:
         found = {name: Member(name, room, self.told) for name, room in rooms().items()}
@@ -91,14 +94,28 @@ class ManyProcesses:
             self._backlog.close()
 
     def tick(self) -> None:
+        self._changes = -1
         self._bell.ring()
         self._until(lambda: [f"the job {job}" for job in self._bell.unanswered()])
 
     def work(self) -> None:
-        self._until(self._left)
+        """
+        Once at rest, only this process and the clock make work for the others.
+        """
+        changes = self.house.store.changes
+        over = self._next_due is not None and self._next_due <= self.clock.now()
+        if over or changes != self._changes:
+            self._until(self._left)
+            self._changes = changes
 
     def counter(self, branch: str, type_pin: TypePin) -> Counter:
-        return _FarCounter(self.members.members[f"station-{branch}"], type_pin)
+        return _FarCounter(self, self.members.members[f"station-{branch}"], type_pin)
+
+    def heard(self) -> None:
+        """
+        A station has said something, perhaps.
+        """
+        self._changes = -1
 
     def _until(self, left: Callable[[], Sequence[str]]) -> None:
         began = time.monotonic()
@@ -140,7 +157,7 @@ class ManyProcesses:
                 lane: gauges.not_relayed(look, lane, codes, others=lane == OTHERS)
                 for lane in (CODES, OTHERS)
             }
-        self._seen = news.newest
+        self._seen, self._next_due = news.newest, news.next_due
         found = [f"{count} events for {lane}" for lane, count in waits.items() if count]
         return news.newest, [*found, *(f"what is due for {group}" for group in news.due)]
 
@@ -150,7 +167,8 @@ class _FarCounter:
     A station in another process. Whatever lay in its readers lies there still when it was killed.
     """
 
-    def __init__(self, member: Member, type_pin: TypePin) -> None:
+    def __init__(self, bank: ManyProcesses, member: Member, type_pin: TypePin) -> None:
+        self._bank = bank
         self._member = member
         self._type_pin = type_pin
         self._pipe: object = None
@@ -162,6 +180,7 @@ class _FarCounter:
 
     def look(self) -> Sequence[Seen]:
         seen: Sequence[Seen] = self._ask("look")
+        self._bank.heard()
         return seen
 
     def pull(self, reader: int) -> bool:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: How often a scheduler listens for the bell, and a station for the story; of real time.
-LISTENS = timedelta(milliseconds=200)
+LISTENS = timedelta(milliseconds=80)
 ATTENDS = timedelta(milliseconds=20)
 
 

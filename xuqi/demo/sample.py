@@ -12,6 +12,7 @@ from renewal.gateways.ca.embedded import EmbeddedCa, Seed
 from renewal.gateways.ca.port import Reason
 from renewal.store.rows import Certificate, Customer, Enrolment
 from schema.policy import Slot, Storage
+from schema.tables.people import certificates
 from token_station import manners
 from token_station.simulated_card import personalise
 from xuqi.demo.client import BrowserKey
@@ -35,11 +36,12 @@ def open_bank(house: House, people: list[Person], cards: OutsideLedger) -> None:
     ca = house.outside.ca
     if not isinstance(ca, EmbeddedCa):
         raise TypeError("the sample bank is opened on the embedded CA")
-    number = 0
+    with house.store.work() as work:
+        held = sum(len(person.holdings) for person in people)
+        numbers = iter(work.new_ids(certificates, held))
     for person in people:
         for holding in person.holdings:
-            number += 1
-            holding.certificate = number
+            holding.certificate = next(numbers)
             _give_key(house, ca, person, holding, cards)
     for first in range(0, len(people), PAGE):
         with house.store.work() as work:
