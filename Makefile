@@ -11,7 +11,7 @@ LOCKS := build run station production test bench lock
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-quick check lint format bench checklist lock station clean
+.PHONY: help setup demo demo-kafka test test-quick check lint format bench checklist lock station clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ setup: $(VENV)/.ready-to-run ## make .venv with the command .venv/bin/xuqi (quic
 
 demo: setup ## run the main job on a sample bank: make demo [SEED=7] [CUSTOMERS=200]
 	$(BIN)/xuqi demo $(if $(SEED),--seed $(SEED)) $(if $(CUSTOMERS),--customers $(CUSTOMERS))
+
+demo-kafka: $(VENV)/.ready-for-production $(VENV)/.servers ## the same story on Kafka and PostgreSQL, in processes that are killed: make demo-kafka [SEED=7] [CUSTOMERS=100]
+	$(BIN)/xuqi demo --kafka --customers $(or $(CUSTOMERS),100) $(if $(SEED),--seed $(SEED))
 
 test: $(VENV)/.ready-to-test $(VENV)/.servers ## run every test; installs what they need (apt-get, as root or by sudo)
 	$(PYTEST) $(ARGS)
@@ -79,6 +82,11 @@ $(VENV)/.ready-to-run: $(VENV)/.made requirements/build.txt requirements/run.txt
 	@$(INSTALL) -r requirements/build.txt
 	@$(INSTALL) -r requirements/run.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.ready-for-production: $(VENV)/.ready-to-run requirements/production.txt
+	@echo "installing what Kafka and PostgreSQL need"
+	@$(INSTALL) -r requirements/production.txt
 	@touch $@
 
 $(VENV)/.ready-to-test: $(VENV)/.ready-to-run requirements/test.txt requirements/debian.sh

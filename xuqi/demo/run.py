@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from renewal.clock import VirtualClock
@@ -21,6 +22,7 @@ from xuqi.demo.one_process import OneProcess
 from xuqi.demo.outside import CaView, Faults, Tail, open_ca, open_outside
 from xuqi.demo.people import Trait, make_person
 from xuqi.demo.sample import open_bank
+from xuqi.demo.servers import CannotStartError
 from xuqi.demo.story import Story
 from xuqi.house import build
 from xuqi.logs import declared_topics, topics
@@ -62,6 +64,10 @@ def main_on_kafka(seed: int, customers: int, days: int, home: Path) -> int:
     Raises:
         CannotStartError: the broker or the server.
     """
+    if not all(map(find_spec, ("kafka", "psycopg"))):
+        raise CannotStartError(
+            "kafka-python or psycopg is missing: `make demo-kafka` installs them"
+        )
     from xuqi.demo.many_processes import BRANCHES, CONNECTIONS, ManyProcesses  # noqa: PLC0415
     from xuqi.demo.rooms import Told, clock_of  # noqa: PLC0415 - only where there is Kafka
     from xuqi.demo.servers import kafka, postgresql  # noqa: PLC0415
