@@ -99,7 +99,8 @@ $(VENV)/.servers: requirements/debian.sh $(VENV)/.made
 	@sh requirements/debian.sh kafka postgresql
 	@touch $@
 
-$(VENV)/.ready-to-bench: $(VENV)/.ready-to-run requirements/bench.txt
+$(VENV)/.ready-to-bench: $(VENV)/.ready-to-run requirements/bench.txt requirements/debian.sh
+	@sh requirements/debian.sh kafka postgresql redis
 	@$(INSTALL) -r requirements/bench.txt
 	@touch $@
 

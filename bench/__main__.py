@@ -1,4 +1,4 @@
-"""Runs the benchmarks: ``python -m bench [renewals|scan|codes] ...``."""
+"""Runs the benchmarks: ``python -m bench [steps|renewals|scan|codes] ...``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import codes, renewals, scan
+from bench import codes, renewals, scan, steps
 from bench.figures import as_json, as_markdown
 
 if TYPE_CHECKING:
     from bench.figures import Figure
 
-ALL = ("renewals", "scan", "codes")
+ALL = ("steps", "renewals", "scan", "codes")
 
 
 def main(arguments: list[str]) -> int:
@@ -31,6 +31,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _measured(name: str, asked: argparse.Namespace) -> list[Figure]:
+    if name == "steps":
+        return steps.figures(items=asked.items, peer_items=asked.peer_items, rounds=asked.rounds)
     if name == "renewals":
         return renewals.figures(renewals=asked.renewals, items=asked.items, rounds=asked.rounds)
     if name == "scan":
@@ -42,7 +44,8 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("which", nargs="*", choices=[*ALL, []], help="all, unless named")
     parser.add_argument("--renewals", type=int, default=10_000, help="through the whole chain")
-    parser.add_argument("--items", type=int, default=50_000, help="through the bare pipeline")
+    parser.add_argument("--items", type=int, default=20_000, help="through four steps in batches")
+    parser.add_argument("--peer-items", type=int, default=1_000, help="the same, one by one")
     parser.add_argument("--rows", type=int, nargs=2, default=(500_000, 5_000_000))
     parser.add_argument("--due", type=int, default=scan.DUE, help="rows that are due")
     parser.add_argument("--codes", type=int, default=600)

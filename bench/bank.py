@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from renewal import cycle
-from renewal.clock import SystemClock
 from renewal.gateways.bank.null import NullBank
 from renewal.gateways.ca.null import NullCa
 from renewal.gateways.ca.port import Issued, Request
@@ -23,16 +22,14 @@ from renewal.rules import fee
 from renewal.store.rows import Certificate, Customer, Enrolment, Renewal
 from schema.events import RenewalConfirmed, RenewalRequested
 from xuqi.house import Outside, build
-from xuqi.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from renewal.clock import Clock
     from renewal.gateways.sms.port import SmsGateway
     from renewal.store.work import Work
     from xuqi.house import House
+    from xuqi.settings import Settings
 
 PRODUCTS = ("securities-browser", "cooperative-card")
 PAGE = 500
@@ -53,12 +50,12 @@ class Asked:
         return self.key.sign(self.challenge, ec.ECDSA(SHA256()))
 
 
-def opened(folder: Path, sms: SmsGateway | None = None, clock: Clock | None = None) -> House:
+def opened(settings: Settings, sms: SmsGateway | None = None) -> House:
     """
     A house as it is served, with all its guarantees; only what is outside costs nothing.
     """
     outside = Outside(sms=sms or NullSms(), mail=NullMail(), ca=NullCa(), bank=NullBank())
-    return build(Settings(home=folder), clock=clock or SystemClock(), outside=outside)
+    return build(settings, outside=outside)
 
 
 def take_in(house: House, first: int, count: int) -> None:
@@ -68,7 +65,7 @@ def take_in(house: House, first: int, count: int) -> None:
     for numbers in _pages(first, count):
         with house.store.work() as work:
             for number in numbers:
-                _customer(work, number)
+                customer(work, number)
                 _certificate(house, work, number)
 
 
@@ -109,7 +106,10 @@ def _product(number: int) -> str:
     return PRODUCTS[number % len(PRODUCTS)]
 
 
-def _customer(work: Work, number: int) -> None:
+def customer(work: Work, number: int) -> None:
+    """
+    A customer with an address of each kind and an account.
+    """
     seal, digest = work.vault.seal, work.vault.hash
     id_number, mail, mobile = f"A{number:09d}", f"c{number}@example.com", f"+8869{number:08d}"
     work.customers.put(

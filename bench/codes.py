@@ -16,6 +16,7 @@ from bench.figures import Figure, at_most, percentile
 from centre.actions import Sent
 from consumers.otp import OneTimeCodes
 from renewal.gateways.sms.null import NullSms
+from xuqi.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +89,7 @@ def latencies(folder: Path, codes: int, renewals: int) -> tuple[list[float], lis
     Seconds for each code: idle, and while the renewals go through.
     """
     sms = StampedSms()
-    house = bank.opened(folder, sms)
+    house = bank.opened(Settings(home=folder), sms)
     try:
         bank.take_in(house, 1, 2 * codes)
         bank.take_in(house, 2 * codes + 1, renewals)

@@ -71,6 +71,13 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """
+    The median of what was measured in turn, each beside its own neighbour.
+    """
+    return median([one / other for one, other in zip(ours, theirs, strict=True)])
+
+
 def as_json(figures: Sequence[Figure]) -> Mapping[str, Any]:
     return {"machine": machine(), "figures": [asdict(figure) for figure in figures]}
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from bench import bank, pipeline
-from bench.figures import Figure, at_least, median
+from bench import bank, databases, pipeline
+from bench.figures import Figure, at_least, median, ratio
 from schema.tables.log import dead_letters, inbox, parked
 from schema.tables.renewals import renewals
+from xuqi.settings import Settings
 
 if TYPE_CHECKING:
     from renewal.delivery import Delivery
@@ -23,10 +24,10 @@ GOAL = 40  #: per cent of the bare pipeline, per step
 METHOD = (
     "Renewals: half securities-browser, half cooperative-card (hold, capture), confirmed and on "
     "the log beforehand; then every consumer of the house in one thread until all is quiet, with "
-    "the customers' proofs (P-256, verified) in batches of 500 between; SQLite, WAL, "
-    "synchronous=FULL; providers that do nothing. A step is one event settled by one consumer. "
-    "The bare pipeline beside it: four steps with the driver itself, batches of 500; both {rounds} "
-    "times in turn, the median."
+    "the customers' proofs (P-256, verified) in batches of 500 between; embedded log; SQLite, WAL, "
+    "synchronous=FULL, and PostgreSQL with fsync; providers that do nothing. A step is one event "
+    "settled by one consumer. The bare pipeline beside it: four steps with the driver itself, "
+    "batches of 500; both {rounds} times in turn, the median."
 )
 
 
@@ -43,40 +44,56 @@ class Run:
 
 def figures(*, renewals: int, items: int, rounds: int = 3) -> list[Figure]:
     """
-    Both sides, in turn.
+    On SQLite and on PostgreSQL, each beside its own driver.
     """
+    with databases.server() as server:
+        found = [
+            _on(name, where, renewals=renewals, items=items, rounds=rounds)
+            for name, where in (("SQLite", None), ("PostgreSQL", server))
+        ]
+    return [figure for figures in found for figure in figures]
+
+
+def _on(name: str, server: str | None, *, renewals: int, items: int, rounds: int) -> list[Figure]:
     bare, ours = [], []
     for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as folder:
-            bare.append(pipeline.items_a_second(Path(folder), items))
-        with tempfile.TemporaryDirectory() as folder:
-            ours.append(run(Path(folder), renewals))
-    shares = [
-        100 * one.steps_a_second / (rate * len(pipeline.STEPS))
-        for one, rate in zip(ours, bare, strict=True)
-    ]
-    method = METHOD.format(rounds=rounds)
+        with databases.emptied(server) as url:
+            bare.append(pipeline.items_a_second(url, items))
+        with databases.emptied(server) as url:
+            ours.append(run(url, renewals))
+    share = ratio(
+        [one.steps_a_second for one in ours], [rate * len(pipeline.STEPS) for rate in bare]
+    )
     return [
-        Figure(what="bare pipeline, four steps", value=median(bare), unit="items/s", method=method),
         Figure(
-            what=f"whole chain, {renewals:,} renewals",
+            what=f"bare pipeline, four steps, {name}",
+            value=median(bare),
+            unit="items/s",
+            method=METHOD.format(rounds=rounds),
+        ),
+        Figure(
+            what=f"whole chain, {renewals:,} renewals, {name}",
             value=median([one.renewals_a_second for one in ours]),
             unit="renewals/s",
         ),
         Figure(
-            what=f"whole chain, {median([one.steps_each for one in ours]):.1f} steps a renewal",
+            what=f"whole chain, {median([one.steps_each for one in ours]):.1f} steps each, {name}",
             value=median([one.steps_a_second for one in ours]),
             unit="steps/s",
         ),
-        at_least("whole chain / bare pipeline, per step", median(shares), "%", GOAL),
+        at_least(f"whole chain / bare pipeline, per step, {name}", 100 * share, "%", GOAL),
     ]
 
 
-def run(folder: Path, count: int) -> Run:
+def run(url: str, count: int) -> Run:
     """
     Take so many renewals from confirmed to done.
     """
-    house = bank.opened(folder)
+    with tempfile.TemporaryDirectory() as folder:
+        return _run(bank.opened(Settings(home=Path(folder), store_url=url)), count)
+
+
+def _run(house: House, count: int) -> Run:
     try:
         bank.take_in(house, 1, count)
         asked = bank.ask(house, 1, count)
@@ -88,6 +105,8 @@ def run(folder: Path, count: int) -> Run:
         until_quiet(deliveries)
         seconds = time.perf_counter() - began
         steps = _all_well(house, count)
+        for delivery in deliveries:
+            delivery.reader.close()
     finally:
         house.store.close()
     return Run(count / seconds, steps / seconds, steps / count)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that tests and branches with readers need, and only those that are missing.
-# Usage: debian.sh [pyscard] [openssl] [kafka] [postgresql]
+# Installs the Debian packages that tests, benchmarks and branches with readers need, and only those that are missing.
+# Usage: debian.sh [pyscard] [openssl] [kafka] [postgresql] [redis]
 set -eu
 
 python=.venv/bin/python
@@ -28,6 +28,9 @@ for need in "$@"; do
     postgresql)
       # Debian keeps the server's programs out of the path.
       command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+      ;;
+    redis)
+      command -v redis-server >/dev/null || missing="$missing redis-server"
       ;;
     *)
       echo "debian.sh: nothing is known of '$need'" >&2

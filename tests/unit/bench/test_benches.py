@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
-from bench import pipeline
+from bench import databases, pipeline, plumbing
 from bench.__main__ import main
 from bench.figures import as_markdown, at_least, at_most, percentile
+from renewal.outcome import Done
+from tests.stores import sqlite_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+POSTGRESQL = pytest.mark.postgresql
 
 TINY = [
     *("--renewals", "6", "--items", "20", "--rows", "100", "400", "--due", "10"),
@@ -20,10 +27,16 @@ TINY = [
 ]
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    with databases.server() as url:
+        yield url
+
+
 @pytest.mark.parametrize(
     ("which", "first"),
     [
-        ("renewals", "bare pipeline, four steps"),
+        pytest.param("renewals", "bare pipeline, four steps, SQLite", marks=POSTGRESQL),
         ("scan", "scan query, 400 rows"),
         ("codes", "code, request → hand-over, p50"),
     ],
@@ -65,4 +78,60 @@ def test_a_pipeline_that_loses_an_item_says_so(
     monkeypatch.setattr(pipeline, "STEPS", pipeline.STEPS[:3])
 
     with pytest.raises(AssertionError, match="0 of 3 items went through"):
-        pipeline.items_a_second(tmp_path, 3)
+        pipeline.items_a_second(sqlite_url(tmp_path), 3)
+
+
+@pytest.mark.parametrize("where", ["sqlite", pytest.param("postgresql", marks=POSTGRESQL)])
+def test_the_bare_driver_and_our_plumbing_do_the_same_durable_work(
+    where: str, request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue("server") if where == "postgresql" else None
+
+    # Each counts every row of its tables in the end, and fails if one is missing.
+    for side in (pipeline, plumbing):
+        with databases.emptied(server) as url:
+            assert side.items_a_second(url, 3) > 0
+
+
+def test_a_step_of_ours_that_loses_an_event_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plumbing.Step, "prepare", lambda *_, **__: Done())
+
+    with pytest.raises(AssertionError, match=r"changed, noted, told.*\[0, 3, 3,"):
+        plumbing.items_a_second(sqlite_url(tmp_path), 3)
+
+
+@POSTGRESQL
+def test_a_task_of_a_peer_does_the_same_durable_work(server: str) -> None:
+    with databases.emptied(server) as url, _laid(url, 2) as connection:
+        for number in range(len(pipeline.STEPS)):
+            for seq in _told(connection, pipeline.STEPS[number]):
+                pipeline.one(connection, number, seq)
+
+        pipeline.all_went_through(connection.cursor(), 2)
+
+
+@POSTGRESQL
+def test_an_asynchronous_task_of_a_peer_does_the_same_durable_work(server: str) -> None:
+    async def through(dsn: str, seq: int) -> None:
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as one:
+            for number in range(len(pipeline.STEPS)):
+                seq = await pipeline.one_async(one, number, seq)
+
+    with databases.emptied(server) as url, _laid(url, 1) as connection:
+        asyncio.run(through(databases.dsn(url), *_told(connection, pipeline.STEPS[0])))
+
+        pipeline.all_went_through(connection.cursor(), 1)
+
+
+def _laid(url: str, items: int) -> psycopg.Connection:
+    connection = psycopg.connect(databases.dsn(url), autocommit=True)
+    pipeline.make(connection)
+    pipeline.lay(connection.cursor(), items, "%s")
+    return connection
+
+
+def _told(connection: psycopg.Connection, step: str) -> list[int]:
+    found = connection.execute("SELECT seq FROM events WHERE topic = %s", (step,))
+    return [seq for (seq,) in found]

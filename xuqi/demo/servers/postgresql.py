@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 #: Debian keeps the server's programs out of the path.
 DEBIAN = Path("/usr/lib/postgresql")
 #: Durability is the database's own business, and slow: these clusters do not outlive a test run.
-SETTINGS = "-c listen_addresses='' -c fsync=off -c shared_buffers=32MB"
+QUICK = "-c fsync=off -c shared_buffers=32MB"
+#: As it would be installed: what was committed outlives a power cut.
+DURABLE = "-c fsync=on -c synchronous_commit=on -c shared_buffers=512MB"
 
 
 @contextmanager
-def cluster(*, connections: int = 40) -> Iterator[str]:
+def cluster(settings: str = QUICK, *, connections: int = 40) -> Iterator[str]:
     """
     Run a server; give the URL of its database ``postgres``.
     """
     folder = Path(tempfile.mkdtemp(prefix="xuqi-pg-"))
     try:
         _made(folder)
-        options = f"{SETTINGS} -c max_connections={connections} -k {folder}"
+        options = f"-c listen_addresses='' -c max_connections={connections} {settings} -k {folder}"
         _run("pg_ctl", "start", "-w", "-D", folder / "data", "-l", folder / "log", "-o", options)
         try:
             yield f"postgresql+psycopg://xuqi@/postgres?host={folder}"

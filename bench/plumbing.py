@@ -1,0 +1,211 @@
+"""Our own plumbing beside the bare pipeline: four steps that do nothing but what is durable."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import sqlalchemy as sa
+
+from bench import bank
+from bench.pipeline import BATCH, STEPS
+from renewal.clock import SystemClock
+from renewal.delivery import Delivery
+from renewal.eventlog.embedded import EmbeddedLog
+from renewal.outcome import Done
+from renewal.secret import Secret
+from renewal.store.engine import Store
+from renewal.store.rows import Certificate, Payment
+from renewal.store.vault import Vault
+from schema.events import (
+    Event,
+    MessageFailed,
+    PaymentRefused,
+    RenewalDue,
+    RenewalRefused,
+    TokenDeclined,
+)
+from schema.migrate import upgrade
+from schema.tables.books import payments
+from schema.tables.log import dead_letters, events, inbox, offsets, parked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from renewal.store.work import Work
+
+SOON = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def _words(body: int) -> str:
+    return "x" * body
+
+
+def _due(item: int) -> Event:
+    return RenewalDue(certificate=item, customer=1, product=_words(84), not_after=SOON)
+
+
+def _refused(item: int) -> Event:
+    return RenewalRefused(renewal=str(item), why=_words(131))
+
+
+def _unpaid(item: int) -> Event:
+    return PaymentRefused(payment=str(item), why=_words(131))
+
+
+def _declined(item: int) -> Event:
+    return TokenDeclined(renewal=str(item), why=_words(132))
+
+
+def _failed(item: int) -> Event:
+    return MessageFailed(message=str(item), customer=item, code=_words(116))
+
+
+#: What a step reads, and the last one tells: events that there are, each on a topic of its own.
+_TOLD = (_due, _refused, _unpaid, _declined, _failed)
+_KINDS = (RenewalDue, RenewalRefused, PaymentRefused, TokenDeclined)
+
+
+@dataclass(frozen=True)
+class Step:
+    """
+    A consumer that changes one row and tells the next event, and decides nothing.
+    """
+
+    number: ClassVar[int]
+    group: ClassVar[str]
+    topics: ClassVar[tuple[str, ...]]
+    kinds: ClassVar[tuple[type[Event], ...]]
+
+    def preload(self, events: Sequence[Any], work: Work) -> None:
+        work.payments.load(event.key for event in events)
+
+    def prepare(self, event: Any, work: Work, *, again: bool) -> Done:  # noqa: ANN401 - its kind
+        assert not again
+        row = work.payments.get(event.key)
+        work.payments.change(row, state=self.group)
+        return Done(emit=(_TOLD[self.number + 1](int(event.key)),))
+
+
+def _step(number: int, name: str) -> Step:
+    kind = _KINDS[number]
+    about = {"number": number, "group": name, "topics": (kind.topic.value,), "kinds": (kind,)}
+    step: Step = type(name, (Step,), about)()
+    return step
+
+
+def opened(url: str) -> Store:
+    """
+    A store with its tables.
+    """
+    upgrade(url)
+    return Store(url, clock=SystemClock(), vault=Vault({1: Secret(b"opens nothing here" * 2)}))
+
+
+def items_a_second(url: str, items: int) -> float:
+    """
+    Take so many items through four consumers by delivery, inbox and embedded log, whole.
+    """
+    with closing(opened(url)) as store:
+        lay(store, range(items))
+        seconds = run(store)
+        all_went_through(store, items)
+    return items / seconds
+
+
+def lay(store: Store, numbers: range) -> None:
+    """
+    So many rows, and the first event of each on the log.
+    """
+    _people(store)
+    for start in range(numbers.start, numbers.stop, BATCH):
+        with store.work() as work:
+            for item in range(start, min(start + BATCH, numbers.stop)):
+                work.payments.put(_row(item))
+                work.emit(_TOLD[0](item))
+
+
+def run(store: Store) -> float:
+    """
+    Deliver, one step after another, until there is nothing left; return the seconds.
+    """
+    log = EmbeddedLog(store)
+    steps = [_step(number, name) for number, name in enumerate(STEPS)]
+    deliveries = [Delivery(step, log.reader(step.group, step.topics), store) for step in steps]
+    began = time.perf_counter()
+    for delivery in deliveries:
+        while delivery.run_once():
+            pass
+        delivery.run_once()  # quiet twice: the offset is on record, too
+    seconds = time.perf_counter() - began
+    for delivery in deliveries:
+        delivery.reader.close()
+    return seconds
+
+
+def all_went_through(store: Store, items: int, *, before: int = 0) -> None:
+    """
+    Each item was changed by each step, once, each event is noted once, and nothing waits.
+    """
+    steps = len(STEPS)
+    with store.look() as look:
+        scalar = look.connection.scalar
+        count = sa.select(sa.func.count())
+        found = [
+            scalar(count.where(payments.c.version == steps + 1, payments.c.state == STEPS[-1])),
+            scalar(count.select_from(inbox).where(inbox.c.state == "settled")),
+            scalar(count.select_from(events)),
+            scalar(count.select_from(offsets)),
+            *(scalar(count.select_from(table)) for table in (parked, dead_letters)),
+        ]
+    expected = [items, before + items * steps, before + items * (steps + 1), steps, 0, 0]
+    assert found == expected, f"changed, noted, told, offsets, waiting, dead: {found}"
+
+
+def _people(store: Store) -> None:
+    """
+    One customer and their certificate, to whom all rows belong.
+    """
+    with store.work() as work:
+        bank.customer(work, 1)
+        work.certificates.put(
+            Certificate(
+                id=1,
+                customer=1,
+                product=bank.PRODUCTS[0],
+                slot="1",
+                token_serial=None,
+                issuer_hash=b"",
+                serial="1",
+                spki_sha256=b"",
+                certificate_sha256=b"",
+                not_before=work.at,
+                not_after=SOON,
+                state="active",
+                renewal=None,
+                der_sealed=b"",
+                announced_at=None,
+                left_at=None,
+                told=None,
+                remind_at=None,
+                changes=0,
+                version=1,
+            )
+        )
+
+
+def _row(item: int) -> Payment:
+    return Payment(
+        id=str(item),
+        customer=1,
+        certificate=1,
+        amount=1,
+        pays_for="",
+        state="new",
+        renewal=None,
+        asked_at=SOON,
+        version=1,
+    )

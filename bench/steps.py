@@ -1,0 +1,89 @@
+"""The same durable work per step: the bare driver, our plumbing, Celery and Procrastinate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bench import databases, peers, pipeline, plumbing, redis_server
+from bench.figures import Figure, at_least, median, ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SHARE, CELERY, PROCRASTINATE = 40, 20, 30  #: the goals: per cent, times, times
+METHOD = (
+    "The same durable work: four steps; each reads an event of 200 bytes, notes it in an inbox, "
+    "changes a row with a version check and tells the next event. PostgreSQL with fsync and "
+    "synchronous_commit on, SQLite in WAL with synchronous=FULL. Bare: the driver itself, "
+    "transactions of 500. Ours: four consumers that decide nothing, through delivery, inbox, store "
+    "and embedded log with all their guarantees, transactions of up to 500. Celery (prefork, a "
+    "process for each core, acks_late, Redis that keeps nothing on disk) and Procrastinate (a "
+    "worker for each core, ten jobs at once) on the bare tables, one task and one commit for each "
+    "event: batches stand against single commits here, and that is most of the difference. All "
+    "sides {rounds} times in turn, the median of the rounds' ratios; the rows of every side are "
+    "counted in the end."
+)
+
+
+def figures(*, items: int, peer_items: int, rounds: int = 3) -> list[Figure]:
+    """
+    All sides, in turn; ``peer_items`` for those that commit each task.
+    """
+    with databases.server() as server, redis_server.running() as broker:
+        sides: Mapping[str, tuple[str | None, Callable[[str], float]]] = {
+            "bare": (server, lambda url: pipeline.items_a_second(url, items)),
+            "ours": (server, lambda url: plumbing.items_a_second(url, items)),
+            "celery": (server, lambda url: peers.celery(url, broker, peer_items)),
+            "procrastinate": (server, lambda url: peers.procrastinate(url, peer_items)),
+            "bare SQLite": (None, lambda url: pipeline.items_a_second(url, items)),
+            "ours SQLite": (None, lambda url: plumbing.items_a_second(url, items)),
+        }
+        found: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(rounds):
+            for name, (where, rate) in sides.items():
+                with databases.emptied(where) as url:
+                    found[name].append(rate(url) * len(pipeline.STEPS))
+    return _told(found, METHOD.format(rounds=rounds))
+
+
+def _told(found: Mapping[str, list[float]], method: str) -> list[Figure]:
+    def rate(what: str, name: str) -> Figure:
+        return Figure(what=what, value=median(found[name]), unit="steps/s")
+
+    return [
+        Figure(
+            what="four steps on PostgreSQL: the bare driver, batches of 500",
+            value=median(found["bare"]),
+            unit="steps/s",
+            method=method,
+        ),
+        rate("the same through our plumbing, batches of 500", "ours"),
+        rate("the same as tasks of Celery on Redis, one commit each", "celery"),
+        rate("the same as jobs of Procrastinate, one commit each", "procrastinate"),
+        at_least(
+            "our plumbing / bare driver, PostgreSQL",
+            100 * ratio(found["ours"], found["bare"]),
+            "%",
+            SHARE,
+        ),
+        at_least(
+            "our plumbing (batches) / Celery (single commits)",
+            ratio(found["ours"], found["celery"]),
+            "×",
+            CELERY,
+        ),
+        at_least(
+            "our plumbing (batches) / Procrastinate (single commits)",
+            ratio(found["ours"], found["procrastinate"]),
+            "×",
+            PROCRASTINATE,
+        ),
+        rate("four steps on SQLite: the bare driver, batches of 500", "bare SQLite"),
+        rate("the same through our plumbing, SQLite", "ours SQLite"),
+        at_least(
+            "our plumbing / bare driver, SQLite",
+            100 * ratio(found["ours SQLite"], found["bare SQLite"]),
+            "%",
+            SHARE,
+        ),
+    ]
