@@ -151,12 +151,13 @@ class Branch:
         Without the PIN nothing goes on: the branch unblocks the token, another day.
         """
         story = self.story
+        moment = story.clock.now()
         try:
             story.house.centre.decline(holding.renewal, "the PIN was not known")
         except NotNowError as error:
-            story.note(person, holding, "declined", str(error))
+            story.note(person, holding, "declined", str(error), at=moment)
             return
-        story.note(person, holding, "declined")
+        story.note(person, holding, "declined", at=moment)
         holding.pins = []
         holding.tries += 1
         holding.locked = True

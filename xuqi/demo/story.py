@@ -113,9 +113,20 @@ class Story:
     # --- what customers see ---------------------------------------------------------------------
 
     def note(
-        self, person: Person, holding: Holding, did: str, result: str = "ok", serial: str = ""
+        self,
+        person: Person,
+        holding: Holding,
+        did: str,
+        result: str = "ok",
+        *,
+        serial: str = "",
+        at: datetime | None = None,
     ) -> None:
+        """
+        Write down what somebody did. ``at``: when, if the bank may have acted on it since.
+        """
         self.saw.append(
+            at=(at or self.clock.now()).isoformat(timespec="microseconds"),
             customer=person.number,
             certificate=serial or holding.serial,
             did=did,
@@ -195,25 +206,27 @@ class Story:
             self.branches[person.branch].visit(person, holding)
 
     def ask(self, person: Person, holding: Holding, branch: str | None) -> bool:
+        moment = self.clock.now()
         renewal = self.house.centre.request(holding.certificate, branch=branch)
         if isinstance(renewal, Refusal):
-            self.note(person, holding, "asked", renewal.value)
+            self.note(person, holding, "asked", renewal.value, at=moment)
             return False
-        self.note(person, holding, "asked")
+        self.note(person, holding, "asked", at=moment)
         holding.renewal = renewal.id
         return True
 
     def _paid(self, person: Person, holding: Holding) -> bool:
+        moment = self.clock.now()
         payment = self.house.centre.pay(holding.certificate)
         if isinstance(payment, NotSent):
             already = payment.why == "it is paid already"
             if not already:
-                self.note(person, holding, "paid", payment.why)
+                self.note(person, holding, "paid", payment.why, at=moment)
             return already
         self.work()
         with self.house.store.look() as look:
             state = look.payments.get(payment.id).state
-        self.note(person, holding, "paid", "ok" if state == "paid" else state)
+        self.note(person, holding, "paid", "ok" if state == "paid" else state, at=moment)
         if state == "asked":  # the bank will answer later
             self.soon(30 * timedelta(minutes=1), lambda: self.start(person, holding))
         return state == "paid"
@@ -232,20 +245,22 @@ class Story:
         self._ask_code(person, holding)
 
     def decline(self, person: Person, holding: Holding) -> None:
+        moment = self.clock.now()
         try:
             self.house.centre.decline(holding.renewal)
         except NotNowError as error:
-            self.note(person, holding, "declined", str(error))
+            self.note(person, holding, "declined", str(error), at=moment)
             return
-        self.note(person, holding, "declined")
+        self.note(person, holding, "declined", at=moment)
         self.at(daytime(self.clock.now() + 2 * DAY, 0.3), lambda: self.start(person, holding))
 
     def _ask_code(self, person: Person, holding: Holding) -> None:
+        moment = self.clock.now()
         sent = self.house.centre.send_code(
             holding.certificate, action="renew", session=f"session {person.number}"
         )
         if isinstance(sent, NotSent):
-            self.note(person, holding, "asked", sent.why)
+            self.note(person, holding, "asked", sent.why, at=moment)
             self._later(person, holding)
             return
         after = 75 if person.has(Trait.LATE_ANSWER) and holding.tries == 0 else 20
@@ -271,6 +286,7 @@ class Story:
         key = BrowserKey.new()
         csr = key.request()
         for guess in guesses:
+            moment = self.clock.now()
             try:
                 answer = self.house.centre.confirm(
                     holding.renewal,
@@ -281,13 +297,12 @@ class Story:
                     terms=TERMS.encode(),
                 )
             except NotNowError as error:
-                self.note(person, holding, "coded", str(error))
+                self.note(person, holding, "coded", str(error), at=moment)
                 return
-            self.note(
-                person, holding, "coded", "ok" if answer.said is CodeSaid.RIGHT else answer.said
-            )
-            if answer.said is CodeSaid.RIGHT:
-                self.note(person, holding, "agreed")
+            right = answer.said is CodeSaid.RIGHT
+            self.note(person, holding, "coded", "ok" if right else answer.said, at=moment)
+            if right:
+                self.note(person, holding, "agreed", at=moment)
                 holding.key, old = key, holding.key
                 self.work()
                 self._wait(person, holding, key, old)
@@ -323,9 +338,10 @@ class Story:
         self.note(person, holding, "received", serial=serial)
         with self.house.store.look() as look:
             challenge = look.renewals.get(holding.renewal).challenge
+        moment = self.clock.now()
         self.house.centre.prove(holding.renewal, key.sign(challenge))
         self.renewed(holding, der, key)
-        self.note(person, holding, "proved")
+        self.note(person, holding, "proved", at=moment)
         if person.number % 20 == 0:
             key.backup(der, f"pw{person.number}")  # one in twenty for real: its derivation is slow
         self.note(person, holding, "backed_up")
