@@ -164,6 +164,8 @@ class Delivery:
             if isinstance(acting, Preloading):
                 acting.preload_orders([begun.order for begun, _ in done], settlement.work)
             for begun, answer in done:
+                if not settlement.is_open(begun.item):
+                    continue
                 outcome = answer
                 if not isinstance(answer, Outcome):
                     with About(begun.item.record):

@@ -43,7 +43,14 @@ class Settlement:
         """
         Put on record that it is about to be carried out.
         """
-        self.inbox.note(item, State.BEGUN if item.parked is None else State.UNSURE)
+        self.inbox.note(item, _begun(item))
+
+    def is_open(self, item: Item) -> bool:
+        """
+        Whether it is on record as begun, and no more: not so when somebody else has concluded it,
+        or we have, and the answer to that COMMIT was lost.
+        """
+        return self.inbox.state(item) is _begun(item)
 
     def settle(self, item: Item, outcome: object, *, unsure: bool) -> None:
         """
@@ -96,6 +103,10 @@ class Settlement:
         self.inbox.note(item, state)
         self.inbox.unpark(item)
         self.died.append(state is State.DEAD)
+
+
+def _begun(item: Item) -> State:
+    return State.BEGUN if item.parked is None else State.UNSURE
 
 
 def buried(item: Item, group: str, why: str, at: datetime) -> EventBuried:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
 _take = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
 _still_there = sa.text("SELECT 1")
@@ -17,15 +22,23 @@ class Claim(Protocol):
     def held(self) -> bool:
         """
         Whether the place is ours; takes it if it is free.
+
+        Raises:
+            StoreUnavailableError
         """
         ...
 
     def close(self) -> None: ...
 
 
-def claim(engine: sa.Engine, name: str) -> Claim:
+def claim(
+    engine: sa.Engine, name: str, asking: Callable[[], AbstractContextManager[None]]
+) -> Claim:
+    """
+    ``asking`` is what stands around each question to the database, and tells its errors as ours.
+    """
     if engine.dialect.name == "postgresql":
-        return _AdvisoryLock(engine, name)
+        return _AdvisoryLock(engine, name, asking)
     database = engine.url.database
     if not database or database == ":memory:":
         return _Alone()
@@ -75,9 +88,12 @@ class _AdvisoryLock:
     A session's lock: it is lost with its connection, so that is asked for at every use.
     """
 
-    def __init__(self, engine: sa.Engine, name: str) -> None:
+    def __init__(
+        self, engine: sa.Engine, name: str, asking: Callable[[], AbstractContextManager[None]]
+    ) -> None:
         self._engine = engine
         self._name = name
+        self._asking = asking
         self._connection: sa.Connection | None = None
 
     def held(self) -> bool:
@@ -88,15 +104,18 @@ class _AdvisoryLock:
                 self.close()
             else:
                 return True
-        return self._take()
+        with self._asking():
+            return self._take()
 
     def _take(self) -> bool:
-        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        if connection.scalar(_take, {"name": self._name}):
-            self._connection = connection
-            return True
-        connection.close()
-        return False
+        with ExitStack() as unless_taken:
+            connection = unless_taken.enter_context(self._engine.connect())
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            taken = bool(connection.scalar(_take, {"name": self._name}))
+            if taken:
+                unless_taken.pop_all()
+                self._connection = connection
+        return taken
 
     def close(self) -> None:
         if self._connection is not None:

@@ -93,28 +93,19 @@ class Store:
 
     @contextmanager
     def _transaction(self, begin: str, **how: object) -> Iterator[Work]:
-        try:
-            with self.engine.connect() as connection:
-                if how:
-                    connection.execution_options(**how)
-                with connection.begin():
-                    if self._says_begin:
-                        connection.exec_driver_sql(begin)
-                    yield Work(connection, self.vault, self.clock.now(), self._name)
-        except sa.exc.IntegrityError as error:
-            raise ConflictError(_broken_rule(error)) from error
-        except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
-            if getattr(error.orig, "sqlstate", None) in ANOTHER_WAS_FIRST:
-                raise ConflictError("another transaction was first") from error
-            raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
-        except sa.exc.TimeoutError as error:
-            raise StoreUnavailableError("every connection to the database is in use") from error
+        with _asking(), self.engine.connect() as connection:
+            if how:
+                connection.execution_options(**how)
+            with connection.begin():
+                if self._says_begin:
+                    connection.exec_driver_sql(begin)
+                yield Work(connection, self.vault, self.clock.now(), self._name)
 
     def claim(self, name: str) -> Claim:
         """
         A place that one process holds at a time.
         """
-        return claim(self.engine, name)
+        return claim(self.engine, name, _asking)
 
     @property
     def changes(self) -> int:
@@ -172,6 +163,23 @@ class _OneWriter:
     def __exit__(self, *_: object) -> None:
         self._owner = None
         self._lock.release()
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """
+    Tell the errors of a database as ours.
+    """
+    try:
+        yield
+    except sa.exc.IntegrityError as error:
+        raise ConflictError(_broken_rule(error)) from error
+    except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
+        if getattr(error.orig, "sqlstate", None) in ANOTHER_WAS_FIRST:
+            raise ConflictError("another transaction was first") from error
+        raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
+    except sa.exc.TimeoutError as error:
+        raise StoreUnavailableError("every connection to the database is in use") from error
 
 
 def _broken_rule(error: sa.exc.IntegrityError) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WAIT = timedelta(seconds=1)
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  #: seconds
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  #: seconds
 
 
 @dataclass

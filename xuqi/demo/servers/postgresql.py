@@ -1,4 +1,4 @@
-"""A private PostgreSQL cluster on a Unix socket."""
+"""A private PostgreSQL server on a Unix socket."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,22 +26,67 @@ QUICK = "-c fsync=off -c shared_buffers=32MB"
 DURABLE = "-c fsync=on -c synchronous_commit=on -c shared_buffers=512MB"
 
 
+@dataclass(frozen=True)
+class Server:
+    """
+    A server that can be stopped and started again.
+    """
+
+    folder: Path
+    options: str
+
+    @property
+    def url(self) -> str:
+        """
+        Of its database ``postgres``.
+        """
+        return f"postgresql+psycopg://xuqi@/postgres?host={self.folder}"
+
+    def start(self) -> None:
+        log = self.folder / "log"
+        _run("pg_ctl", "start", "-w", "-D", self.folder / "data", "-l", log, "-o", self.options)
+
+    def stop(self) -> None:
+        """
+        As by a power cut: nobody is waited for, and the next start recovers from its log.
+        """
+        _run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", self.folder / "data")
+
+    @contextmanager
+    def gone(self) -> Iterator[None]:
+        """
+        Stopped, and started again.
+        """
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+
+@contextmanager
+def server(settings: str = DURABLE, *, connections: int = 100) -> Iterator[Server]:
+    folder = Path(tempfile.mkdtemp(prefix="xuqi-pg-"))
+    options = f"-c listen_addresses='' -c max_connections={connections} {settings} -k {folder}"
+    made = Server(folder, options)
+    try:
+        _made(folder)
+        made.start()
+        try:
+            yield made
+        finally:
+            made.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
 @contextmanager
 def cluster(settings: str = QUICK, *, connections: int = 40) -> Iterator[str]:
     """
     Run a server; give the URL of its database ``postgres``.
     """
-    folder = Path(tempfile.mkdtemp(prefix="xuqi-pg-"))
-    try:
-        _made(folder)
-        options = f"-c listen_addresses='' -c max_connections={connections} {settings} -k {folder}"
-        _run("pg_ctl", "start", "-w", "-D", folder / "data", "-l", folder / "log", "-o", options)
-        try:
-            yield f"postgresql+psycopg://xuqi@/postgres?host={folder}"
-        finally:
-            _run("pg_ctl", "stop", "-w", "-m", "immediate", "-D", folder / "data")
-    finally:
-        shutil.rmtree(folder)
+    with server(settings, connections=connections) as made:
+        yield made.url
 
 
 def _made(folder: Path) -> None:

@@ -1,0 +1,386 @@
+"""A whole installation on loopback: PostgreSQL, Kafka, each room a process, and customers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from bench import bank
+from renewal.clock import SystemClock
+from renewal.eventlog.kafka import Topics
+from renewal.gateways.ca.port import Issued
+from renewal.gateways.ledger import OutsideLedger
+from schema.tables.log import dead_letters, inbox
+from schema.tables.people import certificates
+from schema.tables.renewals import renewals
+from xuqi.demo.judge import RULES
+from xuqi.demo.judge.codes import confirmed_by_code_where_the_product_says_so
+from xuqi.demo.judge.story import read_story, renewal_of
+from xuqi.demo.servers import kafka, postgresql
+from xuqi.house import build
+from xuqi.logs import connection, declared_topics
+from xuqi.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from renewal.gateways.ca.port import Request
+    from xuqi.demo.judge import Violation
+    from xuqi.demo.judge.story import Story
+    from xuqi.demo.servers.kafka import Cluster
+    from xuqi.demo.servers.postgresql import Server
+    from xuqi.house import House
+
+#: The rooms that a renewal goes through once it is confirmed.
+ROOMS = ("relay", "billing", "issuance", "records", "revocation", "notices")
+#: What a process needs on busy cores to be ready, and the house to be quiet, in seconds.
+PATIENCE = 120.0
+LOOK_EVERY = 0.05  #: seconds
+
+
+class TooLateError(RuntimeError):
+    """
+    What was waited for has not come; the text says what.
+    """
+
+
+def until(holds: Callable[[], object], what: str, *, seconds: float = PATIENCE) -> None:
+    """
+    Raises:
+        TooLateError
+    """
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise TooLateError(what)
+        time.sleep(LOOK_EVERY)
+
+
+@dataclass
+class Room:
+    """
+    One process: ``xuqi serve --only <rooms>``.
+    """
+
+    rooms: str
+    environment: dict[str, str]
+    log: Path
+    member: str  #: kept over a restart, so that its partitions wait for it
+    port: int = field(default_factory=kafka.free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        own = {"XUQI_METRICS_PORT": str(self.port), "XUQI_PORT": "0", "XUQI_MEMBER": self.member}
+        with self.log.open("ab") as said:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "xuqi", "serve", "--only", self.rooms],
+                env={**self.environment, **own},
+                stdout=said,
+                stderr=said,
+            )
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def troubles(self) -> str | None:
+        """
+        What ``/readyz`` says: nothing, what troubles it, or ``None``: it does not answer yet.
+        """
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=60):
+                return ""
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
+        except OSError:
+            return None
+
+    def ready(self) -> bool:
+        if not self.running:
+            raise TooLateError(f"{self.rooms} has ended: {self.log.read_text()[-2000:]}")
+        return self.troubles() == ""
+
+    def kill(self) -> None:
+        """
+        As by a power cut.
+        """
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+class _Seeding:
+    """
+    The embedded CA as it was before the story begins: what it gives was issued a year ago.
+    """
+
+    def __init__(self, ca: Any) -> None:  # noqa: ANN401 - an EmbeddedCa
+        self._ca = ca
+
+    def issue(self, request: Request) -> Issued:
+        made = self._ca.seed(
+            request.csr,
+            request.common_name,
+            request.profile,
+            request.not_before,
+            request.not_after,
+        )
+        return Issued(certificate=made)
+
+
+@dataclass
+class Customers:
+    """
+    They ask, and prove what they get; each act is in the ledger of their own side before it is
+    done. One thread is all of them: nothing is asked of a database while it is away.
+    """
+
+    house: House
+    ledger: OutsideLedger
+    there: int = 0  #: who has a certificate
+    asked: dict[str, bank.Asked] = field(default_factory=dict)
+    _said: set[str] = field(default_factory=set)
+
+    def come(self, count: int) -> None:
+        seeding: Any = _Seeding(self.house.outside.ca)
+        outside = replace(self.house.outside, ca=seeding)
+        bank.take_in(replace(self.house, outside=outside), self.there + 1, count)
+        self.there += count
+
+    def ask(self, count: int) -> None:
+        """
+        So many more ask for a renewal.
+
+        Raises:
+            TooLateError: there are not so many left.
+        """
+        first = len(self.asked) + 1
+        if first + count - 1 > self.there:
+            raise TooLateError(f"{self.there} customers are too few")
+        query = sa.select(certificates.c.id, certificates.c.serial, certificates.c.product)
+        mine = query.where(certificates.c.id.between(first, first + count - 1))
+        for number, serial, product in self.rows(mine):
+            self._say(number, serial, product, "asked", f"R{number:08d}-01")
+        self.asked |= {one.renewal: one for one in bank.ask(self.house, first, count)}
+
+    def prove(self) -> int:
+        """
+        Whoever finds a new certificate proves the key; return how many did.
+        """
+        query = (
+            sa.select(renewals.c.id, renewals.c.certificate, certificates.c.serial)
+            .add_columns(certificates.c.product)
+            .join(certificates, certificates.c.id == renewals.c.new_certificate)
+            .where(renewals.c.state == "issued")
+            .limit(bank.PAGE)
+        )
+        issued = self.rows(query)
+        for renewal, number, serial, product in issued:
+            if renewal not in self._said:
+                self._say(number, serial, product, "proved", "ok")
+                self._said.add(renewal)
+        page = [self.asked[renewal] for renewal, *_ in issued]
+        bank.prove(self.house, page, [one.signature() for one in page])
+        return len(page)
+
+    def done(self) -> int:
+        """
+        How many renewals have come to their end.
+        """
+        return self._count(renewals, renewals.c.state == "done")
+
+    def settled(self) -> int:
+        """
+        How many steps have: an event that one consumer has settled.
+        """
+        return self._count(inbox, inbox.c.state == "settled")
+
+    def dead(self) -> int:
+        return self._count(dead_letters, sa.true())
+
+    def _count(self, table: sa.Table, which: sa.ColumnElement[bool]) -> int:
+        ((found,),) = self.rows(sa.select(sa.func.count()).select_from(table).where(which))
+        return int(found)
+
+    def rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+        with self.house.store.look() as look:
+            return [tuple(row) for row in look.connection.execute(query)]
+
+    def _say(self, number: int, serial: str, product: str, did: str, result: str) -> None:
+        self.ledger.append(
+            customer=number,
+            certificate=serial,
+            did=did,
+            result=result,
+            mobile=f"+8869{number:08d}",
+            mail=f"c{number}@example.com",
+            product=product,
+        )
+
+
+@dataclass
+class Installation:
+    """
+    Everything, and what can be done to it.
+    """
+
+    folder: Path
+    server: Server
+    brokers: Cluster
+    house: House
+    customers: Customers
+    rooms: dict[str, Room]
+
+    def start(self, *names: str) -> None:
+        for name in names or self.rooms:
+            self.rooms[name].start()
+        for name in names or self.rooms:
+            until(self.rooms[name].ready, f"{name} is not ready")
+
+    def stop(self) -> None:
+        for room in self.rooms.values():
+            room.kill()
+
+    def run(self, *, seconds: float = 0, until_done: int | None = None, at_once: int = 0) -> None:
+        """
+        Let the customers ask and prove, ``at_once`` of them under way, for so long or until so
+        many are done.
+        """
+        end = time.monotonic() + (seconds or PATIENCE)
+        while time.monotonic() < end:
+            done = self.customers.done()
+            if until_done is not None and done >= until_done:
+                return
+            wanted = at_once - (len(self.customers.asked) - done)
+            if wanted > 0:
+                self.customers.ask(wanted)
+            if not self.customers.prove():
+                time.sleep(LOOK_EVERY)
+        if until_done is not None:
+            raise TooLateError(f"{self.customers.done()} of {until_done} renewals are done")
+
+    def finish(self) -> None:
+        """
+        Let all that was asked come to its end, and every event of it.
+        """
+        self.run(until_done=len(self.customers.asked))
+        until(self._is_quiet, "an event is not settled")
+
+    def _is_quiet(self) -> bool:
+        before = self.customers.settled()
+        time.sleep(1.0)  # longer than a consumer waits for its next look
+        return self.customers.settled() == before
+
+    def kill_backends(self) -> int:
+        """
+        End every session of the database but our own, in the middle of whatever it does.
+        """
+        end = sa.text(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        with self.house.store.look() as look:
+            return int(look.connection.scalar(end) or 0)
+
+    def judged(self) -> tuple[Counter[str], list[Violation]]:
+        """
+        Over the ledgers of the world outside alone: what was lost, by the step that has not
+        happened for a renewal that was asked for, and what was done that must never be.
+        """
+        story = self._story()
+        asked = {row.result: row for row in story.customers if row.did == "asked"}
+        kept = {renewal for renewal, row in asked.items() if row.product != "securities-browser"}
+        ends = [renewal_of(deed.request_id or "") for deed in story.ca if deed.op == "revoke"]
+        told = {mail.to for mail in story.mail}
+        captured = {row.ref for row in story.bank if row.happened and row.op == "capture"}
+        lost = {
+            "issued": set(asked) - set(story.issue_of_renewal),
+            "proven": {renewal for renewal in asked if story.proven(renewal) is None},
+            "captured": kept - captured,
+            "revoked": set(asked) - kept - set(ends),
+            "told": {renewal for renewal, row in asked.items() if row.mail not in told},
+        }
+        # The customers' codes are elsewhere: this story begins when a renewal is confirmed.
+        rules = [rule for rule in RULES if rule is not confirmed_by_code_where_the_product_says_so]
+        return (
+            Counter({step: len(renewals) for step, renewals in lost.items() if renewals}),
+            [violation for rule in rules for violation in rule(story)],
+        )
+
+    def _story(self) -> Story:
+        outside = self.folder / "outside"
+        for name in ("sms", "mail", "cards"):
+            (outside / f"{name}.jsonl").touch()
+        return read_story(
+            outside,
+            policies=self.house.policies.by_product,
+            ended=True,
+            unreachable=range(1, self.customers.there + 1),  # nobody is due for a reminder
+        )
+
+
+@contextmanager
+def installed(
+    folder: Path, *, customers: int, nodes: int = 1, rooms: tuple[str, ...] = ROOMS
+) -> Iterator[Installation]:
+    """
+    One with so many customers and brokers; its rooms are not started yet.
+    """
+    with ExitStack() as stack:
+        server = stack.enter_context(postgresql.server())
+        brokers = kafka.cluster(folder / "kafka", nodes=nodes)
+        stack.callback(brokers.stop)
+        brokers.start()
+        settings = Settings(
+            home=folder,
+            store_url=server.url,
+            log_url=f"kafka://{','.join(brokers.servers)}",
+            replication=nodes,
+        )
+        Topics(connection(settings), replication=nodes).apply(declared_topics(settings))
+        house = build(settings, clock=SystemClock())
+        stack.callback(house.store.close)
+        _number_new_certificates_above(house, customers)
+        saw = OutsideLedger(folder / "outside" / "customers.jsonl", house.clock)
+        stack.callback(saw.close)
+        made = Installation(
+            folder=folder,
+            server=server,
+            brokers=brokers,
+            house=house,
+            customers=Customers(house, saw),
+            rooms={
+                name: Room(name, _environment(settings), folder / f"{name}.log", name)
+                for name in rooms
+            },
+        )
+        made.customers.come(customers)
+        stack.callback(made.stop)
+        yield made
+
+
+def _number_new_certificates_above(house: House, customers: int) -> None:
+    beyond = sa.text("SELECT setval(pg_get_serial_sequence('certificates', 'id'), :last)")
+    with house.store.work() as work:
+        work.connection.execute(beyond, {"last": customers})
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    usual = {name: it for name, it in os.environ.items() if not name.startswith("XUQI_")}
+    return {
+        **usual,
+        "XUQI_HOME": str(settings.home),
+        "XUQI_STORE_URL": settings.store_url,
+        "XUQI_LOG_URL": settings.log_url,
+    }

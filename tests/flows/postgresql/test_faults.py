@@ -1,0 +1,204 @@
+"""The database goes away, cuts off or is full: nothing is lost, nothing has its effect twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from bench.installation import ROOMS, Installation, installed, until
+from renewal.store.engine import StoreUnavailableError
+from schema.tables import metadata
+from tests.stores import opened
+from tests.unit.delivery.scripted import Acting, asked, dead, delivery, effects, run, tell
+from xuqi.demo.servers.postgresql import Server, server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from renewal.store.engine import Store
+
+pytestmark = [pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.slow]
+
+AT_ONCE = 120
+
+
+# --- every room a process -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Each room a process of its own, as in docker-compose.yml, with customers at work."""
+    rooms = (*ROOMS, "scheduler", "otp", "reminders")
+    with installed(tmp_path_factory.mktemp("bank"), customers=2_000, rooms=rooms) as made:
+        made.start()
+        yield made
+
+
+def troubles(bank: Installation) -> dict[str, str | None]:
+    return {name: room.troubles() for name, room in bank.rooms.items()}
+
+
+def processes(bank: Installation) -> dict[str, int]:
+    return {name: room.process.pid for name, room in bank.rooms.items() if room.process}
+
+
+def all_is_well(bank: Installation, before: dict[str, int]) -> None:
+    """The same processes are ready again; what was asked is done, and nothing of it twice."""
+    for room in bank.rooms.values():
+        until(room.ready, f"{room.rooms} does not come back")
+    bank.finish()
+    assert processes(bank) == before
+    assert bank.customers.done() == len(bank.customers.asked)
+    assert bank.customers.dead() == 0
+    assert bank.judged() == ({}, [])
+
+
+def test_a_server_that_is_restarted_is_waited_for_by_every_room(bank: Installation) -> None:
+    before = processes(bank)
+    bank.run(seconds=3, at_once=AT_ONCE)
+
+    with bank.server.gone():
+        until(lambda: all(troubles(bank).values()), "a room says that it is ready")
+        said = troubles(bank)
+    bank.run(seconds=2, at_once=AT_ONCE)
+
+    assert {name for name, why in said.items() if "the database does not answer" in str(why)} == {
+        *bank.rooms
+    }
+    all_is_well(bank, before)
+
+
+def test_sessions_that_are_cut_off_again_and_again_in_the_middle_of_work_lose_nothing(
+    bank: Installation,
+) -> None:
+    before, cut = processes(bank), 0
+
+    for _ in range(8):
+        bank.run(seconds=0.7, at_once=AT_ONCE)
+        cut += bank.kill_backends()
+
+    assert cut >= len(bank.rooms)
+    all_is_well(bank, before)
+
+
+def test_a_server_that_takes_no_more_sessions_is_waited_for(bank: Installation) -> None:
+    before = processes(bank)
+    bank.run(seconds=1, at_once=AT_ONCE)
+
+    with ExitStack() as hog:
+        until(lambda: _takes_all(bank, hog), "there is room for other sessions")
+        until(lambda: all(troubles(bank).values()), "a room says that it is ready")
+        said = troubles(bank)
+    bank.run(seconds=1, at_once=AT_ONCE)
+
+    assert "too many clients" in str(said["relay"])
+    all_is_well(bank, before)
+
+
+def _takes_all(bank: Installation, hog: ExitStack) -> bool:
+    """Take every session that there is, and end those of others; say whether all are ours."""
+    url = bank.house.store.engine.url
+    bank.house.store.engine.dispose()
+    named = {"host": str(url.query["host"]), "user": url.username, "dbname": url.database}
+    mine = [hog.enter_context(one) for one in iter(lambda: _session(named), None)]
+    return bool(mine) and _end_others(mine[0]) == 0
+
+
+def _session(named: dict[str, Any]) -> psycopg.Connection | None:
+    try:
+        return psycopg.connect(**named, application_name="hog", autocommit=True)
+    except psycopg.OperationalError as error:
+        assert "too many clients" in str(error)  # noqa: PT017 - it ends the loop
+        return None
+
+
+def _end_others(mine: psycopg.Connection) -> int:
+    ended = mine.execute(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE backend_type = 'client backend' AND application_name <> 'hog'"
+    )
+    return int(ended.fetchall()[0][0])
+
+
+# --- one process ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Server]:
+    """A server that may be stopped."""
+    with server() as made:
+        yield made
+
+
+@pytest.fixture
+def store(own: Server) -> Iterator[Store]:
+    with opened(own.url, make=True) as store:
+        yield store
+        metadata.drop_all(store.engine)
+
+
+def test_a_place_is_taken_again_once_the_server_is_back(own: Server, store: Store) -> None:
+    claim, other = store.claim("relay"), store.claim("relay")
+    before = [claim.held(), other.held()]
+
+    with own.gone(), pytest.raises(StoreUnavailableError, match="the database does not answer"):
+        claim.held()
+    after = [other.held(), claim.held()]
+    other.close()
+
+    assert before == [True, False]
+    assert after == [True, False]
+
+
+def test_a_place_cannot_be_asked_for_while_every_connection_is_in_use(store: Store) -> None:
+    engine: Any = store.engine
+    engine.pool._timeout = 0.01
+    claim = store.claim("relay")
+
+    with ExitStack() as all_of_them:
+        for _ in range(engine.pool.size() + engine.pool._max_overflow):
+            all_of_them.enter_context(engine.connect())
+        with pytest.raises(StoreUnavailableError, match="every connection"):
+            claim.held()
+        with pytest.raises(StoreUnavailableError, match="every connection"), store.look():
+            pass
+
+    assert claim.held()
+    claim.close()
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_a_commit_whose_answer_is_lost_has_its_effect_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    tell(store, asked(1), asked(2))
+    consumer = Acting()
+    monkeypatch.setattr(store.engine.dialect, "do_commit", Cut(store, number))
+    halfway = delivery(consumer, store)
+
+    with pytest.raises(StoreUnavailableError):
+        run(halfway)
+    run(halfway)
+    halfway.reader.close()
+
+    assert consumer.world == [asked(1), asked(2)]
+    assert Counter(effects(store)) == Counter([(1, 1), (2, 1)])
+    assert dead(store) == {}
+
+
+class Cut:
+    """Commits, and at the commit of that number the server does not live to say so."""
+
+    def __init__(self, store: Store, number: int) -> None:
+        self._commits, self._left = store.engine.dialect.do_commit, number
+
+    def __call__(self, connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own
+        self._commits(connection)
+        self._left -= 1
+        if self._left == 0:
+            connection.driver_connection.close()
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
