@@ -9,6 +9,7 @@ from producers import certificates as producer
 from renewal import cycle
 from renewal.errors import XuqiError
 from renewal.store import audit, dead_letters
+from renewal.store.again import decides_again
 
 if TYPE_CHECKING:
     from renewal.cycle import Policies
@@ -24,22 +25,25 @@ LONGEST_NAME, LONGEST_REASON = 64, 300  #: characters, as the audit trail's colu
 @dataclass(frozen=True)
 class BackOffice:
     """
-    Each action is one transaction together with its line in the audit trail.
+    Each action is one transaction together with its line in the audit trail, decided again when
+    another was first.
     """
 
     store: Store
     policies: Policies
 
+    @decides_again
     def ask_change(self, certificate: int, change: Change, *, who: str, why: str) -> None:
         """
         Ask for a certificate to be suspended, resumed or revoked.
         """
         with self.store.work() as work:
-            row = work.certificates.get(certificate)
             _must_say_why(who, why)
-            audit.write(work, who=who, did=change.value, object_=f"certificate {row.id}", why=why)
-            producer.change_requested(work, row, change)
+            object_ = f"certificate {certificate}"
+            audit.write(work, who=who, did=change.value, object_=object_, why=why)
+            producer.change_requested(work, work.certificates.get(certificate), change)
 
+    @decides_again
     def start(
         self, certificate: int, *, who: str, why: str, branch: str | None
     ) -> Renewal | Refusal:
@@ -47,13 +51,13 @@ class BackOffice:
         Start a renewal in a customer's name.
         """
         with self.store.work() as work:
-            row = work.certificates.get(certificate)
             _must_say_why(who, why)
-            audit.write(
-                work, who=who, did="start renewal", object_=f"certificate {row.id}", why=why
-            )
+            object_ = f"certificate {certificate}"
+            audit.write(work, who=who, did="start renewal", object_=object_, why=why)
+            row = work.certificates.get(certificate)
             return cycle.request(work, row, self.policies, branch=branch)
 
+    @decides_again
     def begin_import(self, what: str, *, which: str, who: str) -> None:
         """
         Put on record that somebody takes a file in, before the first row of it.
@@ -62,6 +66,7 @@ class BackOffice:
             _must_say_why(who, which)
             audit.write(work, who=who, did=f"import {what}", object_=which, why="taken in")
 
+    @decides_again
     def end(self, renewal: str, *, who: str, why: str) -> None:
         """
         End a renewal for good: what is held is given back, what was issued is taken back.
@@ -73,15 +78,16 @@ class BackOffice:
             NotNowError
         """
         with self.store.work() as work:
-            row = work.renewals.get(renewal)
             _must_say_why(who, why)
+            audit.write(work, who=who, did="end renewal", object_=f"renewal {renewal}", why=why)
+            row = work.renewals.get(renewal)
             waits = row.state in cycle.WAITS_FOR_CUSTOMER
             if not waits and not _given_up(work, row.id):
                 raise cycle.NotNowError(f"{row.id} is {row.state}, and is being worked on")
-            audit.write(work, who=who, did="end renewal", object_=f"renewal {row.id}", why=why)
             for event in cycle.refuse(work, row, "ended by staff", self.policies):
                 work.emit(event)
 
+    @decides_again
     def edit_dead_letter(self, letter: int, body: bytes, *, who: str, why: str) -> None:
         with self.store.work() as work:
             _must_say_why(who, why)
@@ -90,6 +96,7 @@ class BackOffice:
             )
             dead_letters.edit(work, letter, body)
 
+    @decides_again
     def replay_dead_letter(self, letter: int, *, who: str, why: str) -> None:
         with self.store.work() as work:
             _must_say_why(who, why)

@@ -19,6 +19,7 @@ from renewal.rules.window import closes_at
 from renewal.store import messages as message_queries
 from renewal.store import renewals as queries
 from renewal.store import revocations
+from renewal.store.again import decides_again
 from renewal.store.rows import Challenge, Payment, Renewal
 from schema.events import Change, CodeRequested, PaymentRequested
 from schema.policy import FeeHow, Purpose, Storage
@@ -78,7 +79,8 @@ class Answer:
 @dataclass(frozen=True)
 class Centre:
     """
-    Each action is one transaction; what follows from it, the consumers do.
+    Each action is one transaction, decided again when another was first; what follows from it,
+    the consumers do.
     """
 
     store: Store
@@ -87,6 +89,7 @@ class Centre:
 
     # --- renewals -------------------------------------------------------------------------------
 
+    @decides_again
     def request(self, certificate: int, *, branch: str | None = None) -> Renewal | Refusal:
         """
         Reserve a renewal, or say why not.
@@ -95,6 +98,7 @@ class Centre:
             row = work.certificates.get(certificate)
             return cycle.request(work, row, self.policies, branch=branch)
 
+    @decides_again
     def decline(self, renewal: str, why: str = "declined by the customer") -> None:
         """
         End a renewal that waits for its customer.
@@ -155,6 +159,7 @@ class Centre:
             raise cycle.NotNowError(f"{renewal} is of a token: a station writes it")
         return row
 
+    @decides_again
     def collect(self, renewal: str) -> bytes | None:
         """
         Return the new certificate (DER), or ``None`` while it is not there.
@@ -174,6 +179,7 @@ class Centre:
             new = work.certificates.get(row.new_certificate)
             return work.vault.open(new.der_sealed, "certificates.der")
 
+    @decides_again
     def prove(self, renewal: str, signature: bytes) -> None:
         """
         Put the new certificate in force: its key has signed the renewal's challenge.
@@ -238,6 +244,7 @@ class Centre:
 
     # --- codes ----------------------------------------------------------------------------------
 
+    @decides_again
     def send_code(self, certificate: int, *, action: str, session: str) -> Sent | NotSent:
         """
         Send a one-time code; it kills every earlier one of this customer.
@@ -250,9 +257,12 @@ class Centre:
         action = Purpose(action).value
         with self.store.work() as work:
             row = work.certificates.find(certificate)
+            if row is not None:  # what is counted must not grow before this code is among it
+                work.alone(f"codes of {row.customer}")
             customer = work.customers.find(row.customer) if row and row.customer else None
             if row is None or customer is None:
                 return NotSent(why=UNKNOWN)
+            work.alone(f"codes to {(customer.mobile_hash or b'').hex()}")
             rules = self.policies.of(row.product).confirm.code
             if rules is None:
                 return NotSent(why=UNKNOWN)
@@ -339,12 +349,34 @@ class Centre:
         """
         Try a code once, and do what it is for in the transaction that uses it up.
         """
+        spent = self._spent(challenge, session)
+        if spent is None:
+            return Answer(said=CodeSaid.WRONG)
+        return self._tried(challenge, code, action, certificate, spent=spent, then=then)
+
+    @decides_again
+    def _spent(self, challenge: str, session: str) -> bool | None:
+        """
+        Whether there was a try to spend; ``None``: not on this session's code.
+        """
         with self.store.work() as work:
             row = work.challenges.find(challenge)
             # Whoever guesses a challenge's id from another session cannot spend its tries.
             if row is None or not code_rules.same(row.session_hash, _session(session)):
-                return Answer(said=CodeSaid.WRONG)
-            spent = message_queries.spend_a_try(work, challenge)
+                return None
+            return message_queries.spend_a_try(work, challenge)
+
+    @decides_again
+    def _tried(
+        self,
+        challenge: str,
+        code: str,
+        action: str,
+        certificate: int,
+        *,
+        spent: bool,
+        then: Callable[[Work], None] | None,
+    ) -> Answer:
         with self.store.work() as work:
             row = work.challenges.get(challenge)
             left = row.most_tries - row.tries
@@ -391,6 +423,7 @@ class Centre:
 
     # --- fees -----------------------------------------------------------------------------------
 
+    @decides_again
     def pay(self, certificate: int) -> Payment | NotSent:
         """
         Ask for the fee of a renewal to come to be debited; it is paid once.

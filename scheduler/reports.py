@@ -10,6 +10,7 @@ from producers import messages as producer
 from renewal.errors import GatewayRefusedError, GatewayUnavailableError, GatewayUnsureError
 from renewal.gateways.sms.port import Report
 from renewal.store import messages as queries
+from renewal.store.again import decides_again
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +85,7 @@ def _asked(sms: SmsGateway, page: Sequence[Message]) -> tuple[Answers, bool]:
     return answers, True
 
 
+@decides_again
 def _on_record(store: Store, page: Sequence[Message], answers: Answers) -> tuple[int, int]:
     if not page:
         return 0, 0

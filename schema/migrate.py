@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: The newest revision under ``migrations/versions``.
-HEAD = "0001"
+HEAD = "0002"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 _version = sa.Table(
@@ -41,7 +41,7 @@ def upgrade(url: str | sa.URL) -> None:
         found = version_of(connection)
         if found == HEAD:
             return
-        if found is not None and not list(MIGRATIONS.glob(f"versions/{found}_*.py")):
+        if found is not None and found not in known():
             raise MigrationError(
                 f"the database has version {found}, and this program knows them up to {HEAD}: "
                 "run the program that made it, or a newer one"
@@ -55,7 +55,28 @@ def upgrade(url: str | sa.URL) -> None:
         if found is None and connection.dialect.name == "sqlite":
             _make(connection)  # the same tables, without waiting for Alembic to be imported
         else:
-            _alembic(connection)
+            _alembic(connection, HEAD)
+
+
+def downgrade(url: str | sa.URL, revision: str) -> None:
+    """
+    Take the tables back to an older shape, for a program that knows no newer one.
+
+    Raises:
+        MigrationError: there is no such older shape to go back to.
+    """
+    with _connected(sa.make_url(url)) as connection:
+        found = version_of(connection)
+        if found not in known() or revision not in known() or revision > found:
+            raise MigrationError(f"the database has version {found}: no way back to {revision}")
+        _alembic(connection, revision)
+
+
+def known() -> list[str]:
+    """
+    Every revision, the oldest first.
+    """
+    return sorted(path.name[:4] for path in MIGRATIONS.glob("versions/[0-9]*_*.py"))
 
 
 def version_of(connection: sa.Connection) -> str | None:
@@ -74,13 +95,14 @@ def _make(connection: sa.Connection) -> None:
     connection.execute(sa.insert(_version).values(version_num=HEAD))
 
 
-def _alembic(connection: sa.Connection) -> None:
+def _alembic(connection: sa.Connection, revision: str) -> None:
     from alembic import command, config  # noqa: PLC0415 - takes longer than all the rest
 
     settings = config.Config()
     settings.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     settings.attributes["connection"] = connection
-    command.upgrade(settings, "head")
+    goes_up = (version_of(connection) or "") <= revision
+    (command.upgrade if goes_up else command.downgrade)(settings, revision)
 
 
 @contextmanager

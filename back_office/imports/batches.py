@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from renewal.store.shelf import PAGE, ConflictError
+from renewal.store.again import decides_again
+from renewal.store.shelf import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
-TRIES = 5
 
 
 def batches(rows: Iterable[T]) -> Iterator[list[T]]:
@@ -24,6 +24,7 @@ def batches(rows: Iterable[T]) -> Iterator[list[T]]:
         yield batch
 
 
+@decides_again
 def in_one(store: Store, what: Callable[[Work], R], *, dry_run: bool) -> R:
     """
     Return what was decided in one transaction; a dry run's can only read.
@@ -31,14 +32,5 @@ def in_one(store: Store, what: Callable[[Work], R], *, dry_run: bool) -> R:
     Raises:
         ConflictError: others changed the same rows each time that it was tried.
     """
-    for _ in range(TRIES - 1):
-        try:
-            return _once(store, what, dry_run=dry_run)
-        except ConflictError:
-            continue
-    return _once(store, what, dry_run=dry_run)
-
-
-def _once(store: Store, what: Callable[[Work], R], *, dry_run: bool) -> R:
     with store.look() if dry_run else store.work() as work:
         return what(work)

@@ -29,8 +29,11 @@ def _chained(
 
 def write(work: Work, *, who: str, did: str, object_: str, why: str) -> None:
     """
-    Add one line. Two writers at once cannot both be the next: the second one fails whole.
+    Add one line. Of two writers at once the second waits until the first has ended.
+
+    Write it before reading what is decided upon: what is read then is not older than the line.
     """
+    work.alone("audit")
     last = work.connection.execute(
         sa.select(audit.c.id, audit.c.hash).order_by(audit.c.id.desc()).limit(1)
     ).first()

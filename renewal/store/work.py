@@ -27,6 +27,7 @@ _decided = sa.insert(decisions)
 _new_id = sa.text(
     "SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)"
 )
+_alone = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:with_what, 0))")
 
 
 class Work:
@@ -74,6 +75,14 @@ class Work:
     @cached_property
     def books(self) -> Books:
         return Books(self.connection, self.at)
+
+    def alone(self, with_what: str) -> None:
+        """
+        Wait for every other transaction that is alone with the same, and keep later ones waiting
+        until this one has ended: what is read from here on is what they have left.
+        """
+        if self.connection.dialect.name == "postgresql":  # SQLite's one writer is alone anyway
+            self.connection.execute(_alone, {"with_what": with_what})
 
     def emit(self, event: Event) -> None:
         """

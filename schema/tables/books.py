@@ -73,3 +73,12 @@ payments = sa.Table(
     sa.Column("asked_at", UtcDateTime, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
 )
+# I4: nobody pays twice for one renewal, whatever the code believes.
+_stands = payments.c.state.in_(("asked", "paid", "reserved"))
+sa.Index(
+    "uq_payments_certificate_stands",
+    payments.c.certificate,
+    unique=True,
+    sqlite_where=_stands,
+    postgresql_where=_stands,
+)

@@ -379,6 +379,7 @@ def open_world(
     policies: Path | None = None,
     like: World | None = None,
     log_url: str = "embedded:",
+    store_url: str = "",
 ) -> World:
     """
     Open a house in the folder with its three customers; ``like``: as that one, closed, was left.
@@ -386,7 +387,7 @@ def open_world(
     if like is not None:
         shutil.copytree(like.home, home)
     clock = VirtualClock(START)
-    settings = Settings(home=home, policies=policies, log_url=log_url)
+    settings = Settings(home=home, policies=policies, log_url=log_url, store_url=store_url)
     keys, weather = read_keys(settings), weather or Weather()
     outside = home / "outside"
     ca = EmbeddedCa(home / "ca", clock, keys.ca, ledger=OutsideLedger(outside / "ca.jsonl", clock))

@@ -16,6 +16,7 @@ from producers.messages import reported
 from renewal.errors import XuqiError
 from renewal.gateways.ca import http as ca_http
 from renewal.gateways.sms.callback import BadCallbackError, callback_url, read, verified
+from renewal.store.again import decides_again
 from xuqi.places import AddressError
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Site:
             settings=headers.get("X-Twilio-Webhooks-Signature-Settings"),
         )
 
+    @decides_again
     def _on_record(self, message: str, form: list[tuple[str, str]]) -> bool:
         """
         Answer whether this is a message of ours, and the one that the carrier has of it.

@@ -1,0 +1,377 @@
+"""Shows that people who act at once on PostgreSQL are all told something, and none an error."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import sqlalchemy as sa
+
+from back_office.actions import BackOffice
+from centre.actions import Centre, CodeSaid, NotSent, Sent
+from producers.messages import reported
+from renewal.cycle import NotNowError
+from renewal.errors import XuqiError
+from renewal.gateways.sms.port import Report
+from renewal.rules.eligibility import Refusal
+from renewal.store import audit
+from renewal.store import renewals as queries
+from renewal.store.again import decides_again
+from renewal.store.rows import Payment, Renewal
+from schema.events import Change
+from schema.migrate import upgrade
+from tests.flows.world import BROWSER, CARD, SESSION, TERMS, TOKEN, World, open_world
+from xuqi.demo.client import BrowserKey
+from xuqi.demo.servers.postgresql import database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from renewal.store.engine import Store
+    from renewal.store.work import Work
+
+pytestmark = pytest.mark.postgresql
+
+MANY = 20
+STAFF = {"who": "T01", "why": "asked at the counter"}
+
+
+@pytest.fixture(scope="module")
+def migrated(postgresql: str) -> Iterator[str]:
+    with database(postgresql, "migrated") as url:
+        upgrade(url)
+        yield postgresql
+
+
+@pytest.fixture
+def world(migrated: str, tmp_path: Path) -> Iterator[World]:
+    with database(migrated, "house", template="migrated") as url:
+        opened = open_world(tmp_path / "home", store_url=url)
+        yield opened
+        opened.close()
+
+
+# --- two at once --------------------------------------------------------------------------------
+
+
+@dataclass
+class Held:
+    """A store whose nth transaction has written and does not commit before it is let go."""
+
+    store: Store
+    nth: int = 1  #: which of the next transactions it is
+    written: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the store's own
+        return getattr(self.store, name)
+
+    @contextmanager
+    def work(self) -> Iterator[Work]:
+        with self.store.work() as work:
+            yield work
+            work.flush()
+            self.nth -= 1
+            if self.nth == 0:
+                self.written.set()
+                assert self.go.wait(60)
+
+
+@dataclass
+class Counter:
+    """Where a customer and staff are served, with a store of one's own."""
+
+    centre: Centre
+    staff: BackOffice
+    store: Store
+
+    @classmethod
+    def of(cls, world: World, store: object) -> Counter:
+        own = cast("Store", store)
+        house = world.house
+        centre = Centre(own, house.policies, house.keys)
+        return cls(centre, BackOffice(own, house.policies), own)
+
+
+def at_once(
+    world: World,
+    first: Callable[[Counter], object],
+    second: Callable[[Counter], object],
+    *,
+    nth: int = 1,
+) -> tuple[object, object]:
+    """What both are told when the second acts before the first, which has written, commits."""
+    held = Held(world.house.store, nth=nth)
+    with ThreadPoolExecutor() as pool:
+        one = pool.submit(told, first, Counter.of(world, held))
+        assert held.written.wait(60)
+        other = pool.submit(told, second, Counter.of(world, world.house.store))
+        while not (other.done() or waits_for_a_lock(world)):
+            held.go.wait(0.01)
+        held.go.set()
+        return one.result(), other.result()
+
+
+def told(act: Callable[[Counter], object], counter: Counter) -> object:
+    """What somebody is told in words is an answer; that another was first is not."""
+    try:
+        return act(counter)
+    except NotNowError as error:
+        return error
+
+
+def waits_for_a_lock(world: World) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    return world.rows(query) != [(0,)]
+
+
+def test_of_two_requests_at_once_one_is_the_renewal_and_the_other_is_told_so(world: World) -> None:
+    first, second = at_once(
+        world,
+        lambda counter: counter.centre.request(BROWSER),
+        lambda counter: counter.staff.start(BROWSER, branch=None, **STAFF),
+    )
+
+    assert isinstance(first, Renewal)
+    assert second is Refusal.UNDER_WAY
+    assert world.rows("SELECT id FROM renewals") == [(first.id,)]
+
+
+def test_of_two_payments_at_once_one_is_asked_of_the_bank(world: World) -> None:
+    first, second = at_once(
+        world, lambda counter: counter.centre.pay(TOKEN), lambda counter: counter.centre.pay(TOKEN)
+    )
+
+    assert isinstance(first, Payment)
+    assert second == NotSent(why="it is paid already")
+
+
+def test_a_payment_asked_between_anothers_look_and_its_asking_is_the_only_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = queries.payments_of
+
+    def asked_meanwhile(work: Work, certificate: int) -> int:
+        monkeypatch.setattr(queries, "payments_of", count)
+        with ThreadPoolExecutor() as pool:
+            assert isinstance(pool.submit(world.centre.pay, TOKEN).result(), Payment)
+        return count(work, certificate)
+
+    monkeypatch.setattr(queries, "payments_of", asked_meanwhile)
+    said = world.centre.pay(TOKEN)
+
+    assert said == NotSent(why="it is paid already")
+    assert len(world.rows("SELECT id FROM payments")) == 1
+
+
+def test_of_two_codes_at_once_the_later_one_is_alive(world: World) -> None:
+    first, second = at_once(
+        world,
+        lambda counter: counter.centre.send_code(BROWSER, action="renew", session=SESSION),
+        lambda counter: counter.centre.send_code(BROWSER, action="renew", session=SESSION),
+    )
+
+    assert isinstance(first, Sent)
+    assert isinstance(second, Sent)
+    alive = world.rows("SELECT id FROM challenges WHERE superseded_at IS NULL")
+    assert alive == [(second.challenge,)]
+
+
+def test_the_last_code_that_is_allowed_is_sent_once(world: World) -> None:
+    for _ in range(4):
+        world.centre.send_code(BROWSER, action="renew", session=SESSION)
+
+    first, second = at_once(
+        world,
+        lambda counter: counter.centre.send_code(BROWSER, action="renew", session=SESSION),
+        lambda counter: counter.centre.send_code(BROWSER, action="renew", session=SESSION),
+    )
+
+    assert isinstance(first, Sent)
+    assert second == NotSent(why="too many codes in ten minutes")
+
+
+def test_a_code_entered_twice_at_once_confirms_once(world: World) -> None:
+    renewal = world.requested(BROWSER)
+    sent, code = world.code()
+    key = BrowserKey.new()
+
+    def confirm(counter: Counter) -> CodeSaid:
+        named = {"challenge": sent.challenge, "code": code, "session": SESSION}
+        csr = key.request()
+        return counter.centre.confirm(renewal.id, csr=csr, terms=TERMS, **named).said
+
+    first, second = at_once(world, confirm, confirm, nth=2)
+
+    assert (first, second) == (CodeSaid.RIGHT, CodeSaid.EXPIRED)
+    assert world.decisions(BROWSER, "renewal").count(("confirmed", "")) == 1
+
+
+def test_a_renewal_that_staff_end_meanwhile_is_not_confirmed_and_the_code_not_used(
+    world: World,
+) -> None:
+    renewal = world.requested(BROWSER)
+    sent, code = world.code()
+
+    def confirm(counter: Counter) -> object:
+        named = {"challenge": sent.challenge, "code": code, "session": SESSION}
+        csr = BrowserKey.new().request()
+        return counter.centre.confirm(renewal.id, csr=csr, terms=TERMS, **named)
+
+    _, said = at_once(world, lambda counter: counter.staff.end(renewal.id, **STAFF), confirm)
+
+    assert isinstance(said, NotNowError)
+    assert world.renewal(renewal.id).state == "refused"
+    assert world.rows("SELECT tries, used_at FROM challenges") == [(1, None)]
+
+
+def test_a_certificate_collected_twice_at_once_is_the_same_one(world: World) -> None:
+    renewal, _ = world.issued()
+
+    first, second = at_once(
+        world,
+        lambda counter: counter.centre.collect(renewal.id),
+        lambda counter: counter.centre.collect(renewal.id),
+    )
+
+    assert first == second is not None
+    assert world.decisions(BROWSER, "renewal").count(("delivered", "")) == 1
+
+
+def test_a_proof_handed_in_twice_at_once_puts_it_in_force_once(world: World) -> None:
+    renewal, key = world.issued()
+    signature = key.sign(renewal.challenge)
+
+    at_once(
+        world,
+        lambda counter: counter.centre.prove(renewal.id, signature),
+        lambda counter: counter.centre.prove(renewal.id, signature),
+    )
+
+    assert world.renewal(renewal.id).state == "activated"
+    assert world.decisions(BROWSER, "renewal").count(("activated", "")) == 1
+
+
+def test_what_staff_ask_while_a_renewal_is_proven_is_asked_all_the_same(world: World) -> None:
+    renewal, key = world.issued()
+
+    _, said = at_once(
+        world,
+        lambda counter: counter.centre.prove(renewal.id, key.sign(renewal.challenge)),
+        lambda counter: counter.staff.ask_change(BROWSER, Change.SUSPEND, **STAFF),
+    )
+
+    assert said is None
+    assert world.certificate(BROWSER).state == "superseded"
+    assert world.decisions(BROWSER, "CA")[-1] == ("suspend asked", "")
+
+
+def test_two_of_the_staff_at_once_both_have_their_line_in_the_audit_trail(world: World) -> None:
+    at_once(
+        world,
+        lambda counter: counter.staff.ask_change(BROWSER, Change.SUSPEND, **STAFF),
+        lambda counter: counter.staff.ask_change(BROWSER, Change.REVOKE, **STAFF),
+    )
+
+    with world.house.store.look() as look:
+        assert [row["did"] for row in audit.entries(look)] == ["suspend", "revoke"]
+        assert audit.broken_links(look) == []
+
+
+def test_a_report_of_the_carrier_and_the_customers_act_at_once_both_count(world: World) -> None:
+    world.code()
+    [(message,)] = world.rows("SELECT id FROM messages")
+
+    @decides_again
+    def report(counter: Counter) -> bool:
+        with counter.store.work() as work:
+            return reported(work, str(message), Report.DELIVERED, "")
+
+    assert at_once(world, report, report) == (True, False)
+
+
+# --- many at once -------------------------------------------------------------------------------
+
+
+def all_at_once(act: Callable[[int], object]) -> list[object]:
+    barrier = threading.Barrier(MANY)
+
+    def begin(number: int) -> object:
+        barrier.wait()
+        return act(number)
+
+    with ThreadPoolExecutor(MANY) as pool:
+        return list(pool.map(begin, range(MANY)))
+
+
+@pytest.mark.parametrize("number", [BROWSER, CARD])
+def test_of_twenty_who_ask_for_a_renewal_at_once_one_gets_it_and_each_is_told(
+    world: World, number: int
+) -> None:
+    branch = None if number == BROWSER else "001"
+
+    said = all_at_once(lambda _: world.centre.request(number, branch=branch))
+
+    [got] = [one for one in said if isinstance(one, Renewal)]
+    assert [one for one in said if one is not got] == [Refusal.UNDER_WAY] * (MANY - 1)
+    assert world.rows("SELECT id FROM renewals") == [(got.id,)]
+
+
+def test_of_twenty_codes_asked_for_at_once_as_many_are_sent_as_the_rule_allows(
+    world: World,
+) -> None:
+    said = all_at_once(lambda _: world.centre.send_code(BROWSER, action="renew", session=SESSION))
+
+    sent = [one for one in said if isinstance(one, Sent)]
+    assert len(sent) == 5
+    assert [one for one in said if one not in sent] == [
+        NotSent(why="too many codes in ten minutes")
+    ] * (MANY - 5)
+    assert len(world.rows("SELECT 1 FROM challenges WHERE superseded_at IS NULL")) == 1
+
+
+def test_of_twenty_payments_asked_for_at_once_one_is_made(world: World) -> None:
+    said = all_at_once(lambda _: world.centre.pay(TOKEN))
+
+    assert len([one for one in said if isinstance(one, Payment)]) == 1
+    assert said.count(NotSent(why="it is paid already")) == MANY - 1
+
+
+def test_twenty_of_the_staff_at_once_are_all_in_the_audit_trail(world: World) -> None:
+    all_at_once(
+        lambda number: world.house.back_office.ask_change(
+            BROWSER, Change.SUSPEND, who=f"T{number:02}", why="asked at the counter"
+        )
+    )
+
+    with world.house.store.look() as look:
+        found = list(audit.entries(look))
+        assert {row["who"] for row in found} == {f"T{number:02}" for number in range(MANY)}
+        assert audit.broken_links(look) == []
+    assert world.certificate(BROWSER).changes == MANY
+
+
+# --- without end --------------------------------------------------------------------------------
+
+
+def test_who_is_never_first_is_told_so_at_last(world: World) -> None:
+    tries = []
+
+    @decides_again
+    def never_first() -> None:
+        tries.append(1)
+        with world.house.store.work() as work:
+            row = work.certificates.get(BROWSER)
+            work.certificates.change(row, changes=7)
+            work.connection.execute(sa.text("UPDATE certificates SET version = version + 1"))
+
+    with pytest.raises(XuqiError, match="certificates: a row has changed meanwhile"):
+        never_first()
+
+    assert len(tries) == 10
+    assert world.certificate(BROWSER).changes == 0
