@@ -1,4 +1,4 @@
-"""Runs the benchmarks: ``python -m bench [steps|renewals|scan|codes] ...``."""
+"""Runs the benchmarks: ``python -m bench [steps|renewals|scan|codes|relay] ...``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import codes, renewals, scan, steps
+from bench import codes, relay, renewals, scan, steps
 from bench.figures import as_json, as_markdown
 
 if TYPE_CHECKING:
     from bench.figures import Figure
 
-ALL = ("steps", "renewals", "scan", "codes")
+ALL = ("steps", "renewals", "scan", "codes", "relay")
 
 
 def main(arguments: list[str]) -> int:
@@ -37,6 +37,8 @@ def _measured(name: str, asked: argparse.Namespace) -> list[Figure]:
         return renewals.figures(renewals=asked.renewals, items=asked.items, rounds=asked.rounds)
     if name == "scan":
         return scan.figures(asked.rows, due=asked.due, rounds=asked.rounds)
+    if name == "relay":
+        return relay.figures(events=asked.events, rounds=asked.rounds)
     return codes.figures(codes=asked.codes, renewals=asked.renewals)
 
 
@@ -48,7 +50,10 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--peer-items", type=int, default=1_000, help="the same, one by one")
     parser.add_argument("--rows", type=int, nargs=2, default=(500_000, 5_000_000))
     parser.add_argument("--due", type=int, default=scan.DUE, help="rows that are due")
-    parser.add_argument("--codes", type=int, default=600)
+    parser.add_argument(
+        "--codes", type=int, default=300, help="idle; as many again in the bulk run"
+    )
+    parser.add_argument("--events", type=int, default=100_000, help="through the relay")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, too")

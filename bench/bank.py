@@ -21,6 +21,7 @@ from renewal.gateways.sms.null import NullSms
 from renewal.rules import fee
 from renewal.store.rows import Certificate, Customer, Enrolment, Renewal
 from schema.events import RenewalConfirmed, RenewalRequested
+from schema.tables.people import certificates
 from xuqi.house import Outside, build
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def take_in(house: House, first: int, count: int) -> None:
     """
     for numbers in _pages(first, count):
         with house.store.work() as work:
+            assert list(work.new_ids(certificates, len(numbers))) == list(numbers)
             for number in numbers:
                 customer(work, number)
                 _certificate(house, work, number)

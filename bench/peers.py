@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from bench import databases, pipeline
+from bench import pipeline, servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ def celery(url: str, broker: str, items: int) -> float:
     """
     from bench import celery_side  # noqa: PLC0415 - a package of the benchmark's own
 
-    dsn = databases.dsn(url)
+    dsn = servers.dsn(url)
     celery_side.app.conf.broker_url = broker
     with psycopg.connect(dsn, autocommit=True) as connection:
         celery_side.lay(_laid(connection, items))
@@ -41,7 +41,7 @@ def procrastinate(url: str, items: int) -> float:
     """
     from bench import procrastinate_side  # noqa: PLC0415 - a package of the benchmark's own
 
-    dsn = databases.dsn(url)
+    dsn = servers.dsn(url)
     with psycopg.connect(dsn, autocommit=True) as connection:
         procrastinate_side.lay(dsn, _laid(connection, items))
         about = {procrastinate_side.DATABASE: dsn}

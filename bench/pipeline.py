@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from bench import databases
+from bench import servers
 
 STEPS = ("requested", "approved", "issued", "notified")
 BATCH = 500
@@ -45,7 +45,7 @@ def items_a_second(url: str, items: int) -> float:
     """
     if url.startswith("sqlite"):
         return _on_sqlite(url.removeprefix("sqlite:///"), items)
-    return _on_postgresql(databases.dsn(url), items)
+    return _on_postgresql(servers.dsn(url), items)
 
 
 def _on_sqlite(file: str, items: int) -> float:

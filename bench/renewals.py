@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from bench import bank, databases, pipeline
+from bench import bank, pipeline, servers
 from bench.figures import Figure, at_least, median, ratio
 from schema.tables.log import dead_letters, inbox, parked
 from schema.tables.renewals import renewals
@@ -46,7 +46,7 @@ def figures(*, renewals: int, items: int, rounds: int = 3) -> list[Figure]:
     """
     On SQLite and on PostgreSQL, each beside its own driver.
     """
-    with databases.server() as server:
+    with servers.postgresql() as server:
         found = [
             _on(name, where, renewals=renewals, items=items, rounds=rounds)
             for name, where in (("SQLite", None), ("PostgreSQL", server))
@@ -57,9 +57,9 @@ def figures(*, renewals: int, items: int, rounds: int = 3) -> list[Figure]:
 def _on(name: str, server: str | None, *, renewals: int, items: int, rounds: int) -> list[Figure]:
     bare, ours = [], []
     for _ in range(rounds):
-        with databases.emptied(server) as url:
+        with servers.emptied(server) as url:
             bare.append(pipeline.items_a_second(url, items))
-        with databases.emptied(server) as url:
+        with servers.emptied(server) as url:
             ours.append(run(url, renewals))
     share = ratio(
         [one.steps_a_second for one in ours], [rate * len(pipeline.STEPS) for rate in bare]

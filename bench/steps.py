@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench import databases, peers, pipeline, plumbing, redis_server
+from bench import peers, pipeline, plumbing, redis_server, servers
 from bench.figures import Figure, at_least, median, ratio
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def figures(*, items: int, peer_items: int, rounds: int = 3) -> list[Figure]:
     """
     All sides, in turn; ``peer_items`` for those that commit each task.
     """
-    with databases.server() as server, redis_server.running() as broker:
+    with servers.postgresql() as server, redis_server.running() as broker:
         sides: Mapping[str, tuple[str | None, Callable[[str], float]]] = {
             "bare": (server, lambda url: pipeline.items_a_second(url, items)),
             "ours": (server, lambda url: plumbing.items_a_second(url, items)),
@@ -41,7 +41,7 @@ def figures(*, items: int, peer_items: int, rounds: int = 3) -> list[Figure]:
         found: dict[str, list[float]] = {name: [] for name in sides}
         for _ in range(rounds):
             for name, (where, rate) in sides.items():
-                with databases.emptied(where) as url:
+                with servers.emptied(where) as url:
                     found[name].append(rate(url) * len(pipeline.STEPS))
     return _told(found, METHOD.format(rounds=rounds))
 

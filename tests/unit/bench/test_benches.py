@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from bench import databases, pipeline, plumbing
+from bench import pipeline, plumbing, servers
 from bench.__main__ import main
 from bench.figures import as_markdown, at_least, at_most, percentile
 from renewal.outcome import Done
@@ -20,16 +20,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 POSTGRESQL = pytest.mark.postgresql
+ON_SERVERS = (
+    POSTGRESQL,
+    pytest.mark.kafka,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+)
 
 TINY = [
     *("--renewals", "6", "--items", "20", "--rows", "100", "400", "--due", "10"),
-    *("--codes", "4", "--rounds", "1"),
+    *("--codes", "2", "--rounds", "1", "--events", "20"),
 ]
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    with databases.server() as url:
+    with servers.postgresql() as url:
         yield url
 
 
@@ -38,7 +44,8 @@ def server() -> Iterator[str]:
     [
         pytest.param("renewals", "bare pipeline, four steps, SQLite", marks=POSTGRESQL),
         ("scan", "scan query, 400 rows"),
-        ("codes", "code, request → hand-over, p50"),
+        pytest.param("codes", "code, request → hand-over, SQLite, p50", marks=ON_SERVERS),
+        pytest.param("relay", "relay to Kafka, store PostgreSQL", marks=ON_SERVERS),
     ],
 )
 def test_each_benchmark_measures_something(
@@ -89,7 +96,7 @@ def test_the_bare_driver_and_our_plumbing_do_the_same_durable_work(
 
     # Each counts every row of its tables in the end, and fails if one is missing.
     for side in (pipeline, plumbing):
-        with databases.emptied(server) as url:
+        with servers.emptied(server) as url:
             assert side.items_a_second(url, 3) > 0
 
 
@@ -104,7 +111,7 @@ def test_a_step_of_ours_that_loses_an_event_says_so(
 
 @POSTGRESQL
 def test_a_task_of_a_peer_does_the_same_durable_work(server: str) -> None:
-    with databases.emptied(server) as url, _laid(url, 2) as connection:
+    with servers.emptied(server) as url, _laid(url, 2) as connection:
         for number in range(len(pipeline.STEPS)):
             for seq in _told(connection, pipeline.STEPS[number]):
                 pipeline.one(connection, number, seq)
@@ -119,14 +126,14 @@ def test_an_asynchronous_task_of_a_peer_does_the_same_durable_work(server: str) 
             for number in range(len(pipeline.STEPS)):
                 seq = await pipeline.one_async(one, number, seq)
 
-    with databases.emptied(server) as url, _laid(url, 1) as connection:
-        asyncio.run(through(databases.dsn(url), *_told(connection, pipeline.STEPS[0])))
+    with servers.emptied(server) as url, _laid(url, 1) as connection:
+        asyncio.run(through(servers.dsn(url), *_told(connection, pipeline.STEPS[0])))
 
         pipeline.all_went_through(connection.cursor(), 1)
 
 
 def _laid(url: str, items: int) -> psycopg.Connection:
-    connection = psycopg.connect(databases.dsn(url), autocommit=True)
+    connection = psycopg.connect(servers.dsn(url), autocommit=True)
     pipeline.make(connection)
     pipeline.lay(connection.cursor(), items, "%s")
     return connection

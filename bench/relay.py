@@ -1,0 +1,83 @@
+"""How fast the relay has the outbox confirmed by Kafka."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from bench import plumbing, servers
+from bench.figures import at_least, median
+from producers.relay import OTHERS, Relay
+from renewal.eventlog.kafka import KafkaLog, Topics
+from schema.events import RenewalConfirmed, Topic
+from schema.topics import declared
+
+if TYPE_CHECKING:
+    from bench.figures import Figure
+    from renewal.eventlog.kafka import Connection
+    from renewal.eventlog.port import Reader
+    from renewal.store.engine import Store
+
+WAIT, PATIENCE = timedelta(seconds=1), 30.0  #: to read them back; seconds
+GOAL = 20_000  #: confirmed events a second
+BATCH = 500
+METHOD = (
+    "Relay: {events:,} events stand in the outbox; from the first look at it until each is "
+    "acknowledged by a broker (acks=all, one node, 12 partitions) and the relay's place is on "
+    "record; {rounds} times, the median; what lies on the broker is counted in the end."
+)
+
+
+def figures(*, events: int, rounds: int = 3) -> list[Figure]:
+    with servers.postgresql() as server, servers.broker() as broker:
+        found: dict[str, list[float]] = {"PostgreSQL": [], "SQLite": []}
+        for _ in range(rounds):
+            for name, where in (("PostgreSQL", server), ("SQLite", None)):
+                with servers.emptied(where) as url:
+                    found[name].append(events_a_second(url, servers.connection(broker), events))
+    method = METHOD.format(events=events, rounds=rounds)
+    return [
+        at_least(f"relay to Kafka, store {name}", median(rates), "events/s", GOAL, method=method)
+        for name, rates in found.items()
+    ]
+
+
+def events_a_second(url: str, connection: Connection, events: int) -> float:
+    topics = declared(["001"])
+    Topics(connection).apply(topics)
+    with closing(plumbing.opened(url)) as store, closing(KafkaLog(connection)) as log:
+        _fill(store, events)
+        with closing(log.outlet()) as outlet, closing(store.claim(OTHERS)) as claim:
+            relay = Relay(store, outlet, claim, [topic.name for topic in topics])
+            began = time.perf_counter()
+            while relay.run_once():
+                pass
+            seconds = time.perf_counter() - began
+        with closing(log.reader("bench", [Topic.RENEWALS.value])) as reader:
+            lying = _lying(reader, events)
+    assert lying == events, f"{lying} of {events} events lie on the broker"
+    return events / seconds
+
+
+def _lying(reader: Reader, expected: int) -> int:
+    """
+    How many different events come from the broker, until there are as many or none comes.
+    """
+    found: set[str] = set()
+    last = time.monotonic()
+    while len(found) < expected and time.monotonic() - last < PATIENCE:
+        records = reader.poll(BATCH, WAIT)
+        if records:
+            found.update(record.identity for record in records)
+            reader.commit(records[-1])
+            last = time.monotonic()
+    return len(found)
+
+
+def _fill(store: Store, events: int) -> None:
+    for start in range(0, events, BATCH):
+        with store.work() as work:
+            for number in range(start, min(start + BATCH, events)):
+                work.emit(RenewalConfirmed(renewal=f"R{number:08d}-01"))
