@@ -16,7 +16,7 @@ from xuqi.settings import SettingsError, other_secret
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from renewal.eventlog.kafka import Connection, KafkaLog, Topics
+    from renewal.eventlog.kafka import Backlog, Connection, KafkaLog, Topics
     from renewal.eventlog.port import EventLog
     from renewal.store.engine import Store
     from schema.topics import Declared
@@ -58,6 +58,17 @@ def open_log(settings: Settings, store: Store) -> EventLog:
     raise SettingsError(
         f"XUQI_LOG_URL: {settings.log_url!r} is neither embedded: nor kafka://<host>:<port>,..."
     )
+
+
+def open_backlog(settings: Settings) -> Backlog | None:
+    """
+    Kafka's own account of what its consumers have not dealt with; the embedded log is counted.
+    """
+    if not is_kafka(settings):
+        return None
+    from renewal.eventlog.kafka import Backlog  # noqa: PLC0415 - an extra of the big setting
+
+    return Backlog(connection(settings))
 
 
 def open_relays(settings: Settings, store: Store, log: EventLog) -> Sequence[Relay]:

@@ -233,9 +233,6 @@ class KafkaLog:
     def reader(self, group: str, topics: Collection[str], **settings: object) -> KafkaReader:
         return KafkaReader(self._connection, group, topics, member=self._member, **settings)
 
-    def backlog(self) -> Backlog:
-        return Backlog(self._connection)
-
     def close(self) -> None:
         self._publisher.close()
 
@@ -414,6 +411,7 @@ class Backlog:
             return self._counted(self._client.does, groups)
         except KafkaError as error:
             self.close()
+            _collect()
             raise LogUnavailableError(f"Kafka: {type(error).__name__}") from error
 
     def _counted(

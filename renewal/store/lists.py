@@ -28,7 +28,7 @@ class Standing(NamedTuple):
     """
 
     position: int
-    behind: int  #: events of its kinds that it has not taken yet
+    behind: int  #: events on its topics that it has not taken yet; embedded, of its kinds only
     parked: int
     dead: int
     next_due: datetime | None  #: of the parked ones
@@ -43,22 +43,20 @@ def by_state(look: Work) -> Mapping[str, Mapping[str, int]]:
     return found
 
 
-def standing(look: Work, consumer: str, topics: Sequence[str], kinds: Sequence[str]) -> Standing:
+def standing(
+    look: Work,
+    consumer: str,
+    topics: Sequence[str],
+    kinds: Sequence[str],
+    *,
+    behind: int | None = None,
+) -> Standing:
     """
-    Count what waits for a consumer: an offset is noted late, so its inbox has the last word.
+    Count what waits for a consumer. ``behind``: what the log itself says of it, where it does.
     """
     position = (
         look.connection.scalar(sa.select(offsets.c.position).where(offsets.c.consumer == consumer))
         or 0
-    )
-    taken = sa.select(inbox.c.identity).where(
-        inbox.c.consumer == consumer, inbox.c.identity == events.c.identity
-    )
-    behind = sa.select(sa.func.count()).where(
-        events.c.topic.in_(topics),
-        events.c.seq > position,
-        events.c.kind.in_(kinds),
-        ~taken.exists(),
     )
     waiting = sa.select(sa.func.count(), sa.func.min(parked.c.due)).where(
         parked.c.consumer == consumer
@@ -67,13 +65,33 @@ def standing(look: Work, consumer: str, topics: Sequence[str], kinds: Sequence[s
         dead_letters.c.consumer == consumer, dead_letters.c.state == "open"
     )
     count, due = look.connection.execute(waiting).one()
+    if behind is None:
+        behind = _behind(look, consumer, position, topics, kinds)
     return Standing(
         position=position,
-        behind=look.connection.scalar(behind) or 0,
+        behind=behind,
         parked=count,
         dead=look.connection.scalar(dead) or 0,
         next_due=due,
     )
+
+
+def _behind(
+    look: Work, consumer: str, position: int, topics: Sequence[str], kinds: Sequence[str]
+) -> int:
+    """
+    Of the embedded log: an offset is noted late, so the inbox has the last word.
+    """
+    taken = sa.select(inbox.c.identity).where(
+        inbox.c.consumer == consumer, inbox.c.identity == events.c.identity
+    )
+    not_taken = sa.select(sa.func.count()).where(
+        events.c.topic.in_(topics),
+        events.c.seq > position,
+        events.c.kind.in_(kinds),
+        ~taken.exists(),
+    )
+    return look.connection.scalar(not_taken) or 0
 
 
 def next_reminder(look: Work) -> datetime | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,9 @@ from xuqi.desk import REFUSED, Desk, as_json, desk
 from xuqi.language import moment, table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from renewal.delivery import Consumer
     from renewal.store.work import Work
 
 _HELP = """目前狀態：各狀態數量、處理進度、擱置、無法處理的事件、下一件到期、排程主導者。
@@ -26,8 +30,9 @@ next, and who leads the schedule.
 @desk
 @click.pass_context
 def command(ctx: click.Context, desk: Desk, *, as_json: bool) -> None:
+    behind = _behind(desk)
     with desk.store.look() as look:
-        told = _status(look)
+        told = _status(look, behind)
     told["serve"] = _serving(desk)
     lines = [*_states(desk, told), "", *_consumers(desk, told), "", *_times(desk, told)]
     desk.told(told, lines, as_json=as_json)
@@ -35,22 +40,43 @@ def command(ctx: click.Context, desk: Desk, *, as_json: bool) -> None:
         ctx.exit(REFUSED)
 
 
-def _status(look: Work) -> dict[str, Any]:
+def _behind(desk: Desk) -> Mapping[str, int] | None:
+    """
+    What Kafka says of its consumers: nothing where the log is embedded, or does not answer.
+    """
+    from renewal.eventlog.port import LogUnavailableError  # noqa: PLC0415 - help needs none
+    from xuqi.house import CONSUMERS  # noqa: PLC0415
+    from xuqi.logs import open_backlog  # noqa: PLC0415
+
+    backlog = open_backlog(desk.settings)
+    if backlog is None:
+        return None
+    with closing(backlog):
+        try:
+            return backlog.of({it.group: it.topics for it in CONSUMERS})
+        except LogUnavailableError as error:
+            text = desk.lang.pick("無法得知落後數量", "nobody knows how far they are behind")
+            click.echo(f"xuqi: {text}: {error}", err=True)
+            return {}
+
+
+def _status(look: Work, behind: Mapping[str, int] | None) -> dict[str, Any]:
     from renewal.store import leases, lists  # noqa: PLC0415 - help needs none
     from scheduler.timetable import LEASE  # noqa: PLC0415
     from schema.codec import kind_name  # noqa: PLC0415
     from xuqi.house import CONSUMERS  # noqa: PLC0415
 
+    def stands(it: type[Consumer]) -> dict[str, Any]:
+        kinds = [kind_name(kind) for kind in it.kinds]
+        known = None if behind is None else behind.get(it.group, 0)
+        found = lists.standing(look, it.group, it.topics, kinds, behind=known)
+        return {**found._asdict(), "behind": None if behind == {} else found.behind}
+
     lease = leases.current(look, LEASE)
     return {
         "at": look.at,
         **lists.by_state(look),
-        "consumers": {
-            it.group: lists.standing(
-                look, it.group, it.topics, [kind_name(kind) for kind in it.kinds]
-            )._asdict()
-            for it in CONSUMERS
-        },
+        "consumers": {it.group: stands(it) for it in CONSUMERS},
         "next_reminder": lists.next_reminder(look),
         "leader": {**lease._asdict(), "leads": lease.until > look.at} if lease else None,
     }
@@ -93,7 +119,8 @@ def _consumers(desk: Desk, told: dict[str, Any]) -> list[str]:
     rows = []
     for name, it in told["consumers"].items():
         how = loops.get(name, {}).get("trouble") or ("-" if name not in loops else "ok")
-        rows.append((name, it["behind"], it["parked"], it["dead"], moment(it["next_due"]), how))
+        behind = "?" if it["behind"] is None else it["behind"]
+        rows.append((name, behind, it["parked"], it["dead"], moment(it["next_due"]), how))
     rows += [
         (name, "-", "-", "-", "-", loop["trouble"] or "ok")
         for name, loop in loops.items()

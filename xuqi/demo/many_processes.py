@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from producers.relay import CODES, OTHERS
 from renewal.errors import XuqiError
+from renewal.eventlog.kafka import Backlog
 from renewal.eventlog.port import LogUnavailableError
 from renewal.store import figures, gauges
 from schema.events import Topic
 from xuqi.demo.members import Member, Members
 from xuqi.demo.rooms import Attends, Serves, bell_of
+from xuqi.logs import connection
 from xuqi.serving.rooms import CONSUMERS, RELAY, SCHEDULER, WEB
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from renewal.eventlog.kafka import Backlog
     from token_station.station import Seen
     from xuqi.demo.bank import Counter, MovedClock, Pulled, TypePin
     from xuqi.demo.rooms import Room, Told
@@ -67,7 +68,6 @@ class ManyProcesses:
     clock: MovedClock
     told: Told
     members: Members = field(init=False)
-    _backlog: Backlog = field(init=False)
     _seen: int = 0  #: the newest event of the last look
     _next_due: datetime | None = None
     _changes: int = -1  #: of this process's store, when all was at rest
@@ -75,6 +75,7 @@ class ManyProcesses:
     def __post_init__(self) -> None:
         found = {name: Member(name, room, self.told) for name, room in rooms().items()}
         self.members = Members(found, self.told.seed)
+        self._backlog = Backlog(connection(self.told.settings))
         self._bell = bell_of(self.house.settings.home)
         self._groups = {it.group: it.topics for it in self.house.consumers()} | {
             f"station.{branch}": {f"{Topic.STATIONS.value}.{branch}"} for branch in BRANCHES
@@ -86,12 +87,8 @@ class ManyProcesses:
         Start every process, and end them again.
         """
         (self.house.settings.home / "logs").mkdir()
-        self._backlog = self.house.log.backlog()  # type: ignore[attr-defined]  # it is on Kafka
-        try:
-            with self.members.running():
-                yield
-        finally:
-            self._backlog.close()
+        with self.members.running(), closing(self._backlog):
+            yield
 
     def tick(self) -> None:
         self._changes = -1

@@ -16,6 +16,7 @@ from prometheus_client.core import (
 
 from producers.relay import CODES, OTHERS
 from renewal.errors import XuqiError
+from renewal.eventlog.port import LogUnavailableError
 from renewal.rules.ladder import threshold_moment
 from renewal.rules.quiet import TaiwanCalendar, allowed_from
 from renewal.store import gauges, leases, lists
@@ -26,11 +27,12 @@ from schema.policy import Channel
 from xuqi.house import CONSUMERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from prometheus_client.core import Metric
 
     from renewal.cycle import Policies
+    from renewal.eventlog.kafka import Backlog
     from renewal.store.engine import Store
     from renewal.store.gauges import Decided
     from renewal.store.work import Work
@@ -66,7 +68,7 @@ class Figures:
 
     store: Store
     policies: Policies
-    relays: bool  #: whether the log is fed by relays
+    backlog: Backlog | None = None  #: of a log that is fed by relays
     _calendar: TaiwanCalendar = field(default_factory=TaiwanCalendar)
     _last: int | None = None
     _decided: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -102,7 +104,7 @@ class Figures:
         yield from self._states(look)
         yield from self._branches(look)
         yield from self._schedule(look)
-        if self.relays:
+        if self.backlog is not None:
             codes = [Topic.CODES.value]
             lanes = {
                 lane: gauges.not_relayed(look, lane, codes, others=lane == OTHERS)
@@ -112,14 +114,29 @@ class Figures:
             yield gauge("relay_lag_events", "Events that wait for the relay.", ["lane"], rows)
 
     def _consumers(self, look: Work) -> Iterator[Metric]:
+        """
+        Yield no lag while the broker does not answer; everything else is in the store.
+        """
+        behind: Mapping[str, int] = {}
+        silent = False
+        if self.backlog is not None:
+            try:
+                behind = self.backlog.of({it.group: it.topics for it in CONSUMERS})
+            except LogUnavailableError:
+                silent = True
         found = {
             it.group: lists.standing(
-                look, it.group, it.topics, [kind_name(kind) for kind in it.kinds]
+                look,
+                it.group,
+                it.topics,
+                [kind_name(kind) for kind in it.kinds],
+                behind=0 if silent else behind.get(it.group),
             )
             for it in CONSUMERS
         }
+        lag = ("lag_events", "Events that a consumer has not taken yet.", "behind")
         for name, says, value in (
-            ("lag_events", "Events that a consumer has not taken yet.", "behind"),
+            *(() if silent else (lag,)),
             (
                 "parked_events",
                 "Events that wait for their time, or behind one that does.",

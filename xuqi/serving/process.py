@@ -19,7 +19,7 @@ from renewal.errors import XuqiError
 from renewal.gateways.ca.embedded import EmbeddedCa
 from scheduler.reports import ASK_AFTER
 from scheduler.timetable import Timetable
-from xuqi.logs import check_topics, is_kafka, open_relays
+from xuqi.logs import check_topics, is_kafka, open_backlog, open_relays
 from xuqi.places import Place, StationPlace, TakenError
 from xuqi.readers import card_files
 from xuqi.serving import logbook, web
@@ -173,7 +173,7 @@ class Serving:
         house = self.house
         of: list[object] = [Process(home=house.settings.home, store=house.store, loops=self.loops)]
         if SCHEDULER in self.rooms:
-            of.append(Figures(house.store, house.policies, relays=is_kafka(house.settings)))
+            of.append(Figures(house.store, house.policies, open_backlog(house.settings)))
         return Monitor(meters=self._meters, troubles=self.troubles, collectors=of)
 
     def _site(self) -> web.Site:

@@ -7,7 +7,7 @@ import re
 import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import yaml
@@ -21,6 +21,7 @@ from renewal.errors import (
     GatewayUnavailableError,
     GatewayUnsureError,
 )
+from renewal.eventlog.port import LogUnavailableError
 from renewal.gateways.sms.port import GatewayMisconfiguredError, Report
 from schema.tables.renewals import OPEN
 from tests.flows.command import sample
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from renewal.eventlog.kafka import Backlog
     from tests.flows.command.sample import Bank
 
 CODE = ("metrics.py", "figures.py")
@@ -60,7 +62,17 @@ def value(found: Samples, name: str, **labels: str) -> float:
 
 
 def figures(bank: Bank) -> Figures:
-    return Figures(bank.house.store, bank.house.policies, relays=False)
+    return Figures(bank.house.store, bank.house.policies)
+
+
+def on_kafka(behind: int = 0, *, silent: bool = False) -> Backlog:
+    class Told:
+        def of(self, groups: Mapping[str, object]) -> Mapping[str, int]:
+            if silent:
+                raise LogUnavailableError("Kafka: no answer")
+            return dict.fromkeys(groups, behind)
+
+    return cast("Backlog", Told())
 
 
 def told(of: Figures) -> Samples:
@@ -99,6 +111,22 @@ def test_what_waits_is_counted_for_each_consumer(bank: Bank) -> None:
     assert value(before, "xuqi_consumer_lag_events", consumer="reminders") == 0
     assert value(waiting, "xuqi_consumer_lag_events", consumer="reminders") == 1
     assert value(told(of), "xuqi_consumer_lag_events", consumer="reminders") == 0
+
+
+def test_on_kafka_the_broker_says_how_far_they_are_behind(bank: Bank) -> None:
+    of = Figures(bank.house.store, bank.house.policies, on_kafka(behind=7))
+    bank.run("scan")
+
+    assert value(told(of), "xuqi_consumer_lag_events", consumer="reminders") == 7
+
+
+def test_a_silent_broker_leaves_no_lag_and_takes_nothing_else_along(bank: Bank) -> None:
+    of = Figures(bank.house.store, bank.house.policies, on_kafka(silent=True))
+
+    found = told(of)
+
+    assert "xuqi_consumer_lag_events" not in {name for name, _ in found}
+    assert value(found, "xuqi_consumer_dead_letters", consumer="reminders") == 0
 
 
 def test_figures_are_not_read_again_at_every_question(bank: Bank) -> None:
@@ -277,7 +305,7 @@ def expressions() -> Iterator[str]:
 
 def families(bank: Bank) -> dict[str, set[str]]:
     """The names under which each metric's series are told."""
-    of = Figures(bank.house.store, bank.house.policies, relays=True)
+    of = Figures(bank.house.store, bank.house.policies, on_kafka())
     process = Process(home=bank.home, store=bank.house.store, loops=())
     found = [*of.collect(), *process.collect(), *Meters().registry.collect()]
     return {one.name: {one.name + end for end in SERIES[one.type]} for one in found}
