@@ -61,6 +61,8 @@ def not_yet_announced(
 ) -> list[Due]:
     """
     Certificates that end from ``since`` to ``until``, not announced, a page after ``after``.
+
+    As in the next two: without those that another transaction is changing.
     """
     return _read(
         work, _to_announce, product, since=since, until=until, after=after, at_most=at_most
@@ -91,7 +93,7 @@ def _read(
         "after_id": after.id if after else -1,
     }
     found = work.connection.execute(
-        query, {"product": product, "until": until, "at_most": at_most, **place}
+        work.taken(query), {"product": product, "until": until, "at_most": at_most, **place}
     )
     return [Due(*row) for row in found]
 
@@ -112,7 +114,7 @@ def to_remind(work: Work, at_most: int) -> list[int]:
     """
     Certificates whose next reminder's time has come, the longest waiting first.
     """
-    found = work.connection.execute(_to_remind, {"now": work.at, "at_most": at_most})
+    found = work.connection.execute(work.taken(_to_remind), {"now": work.at, "at_most": at_most})
     return [row.id for row in found]
 
 

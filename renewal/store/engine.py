@@ -75,7 +75,7 @@ class Store:
             ConflictError: another transaction was first; read again and decide again.
             StoreUnavailableError
         """
-        with self._writer, self._transaction("BEGIN IMMEDIATE") as work:
+        with self._writer, self._transaction("BEGIN IMMEDIATE", writes=True) as work:
             yield work
             work.flush()
         self.wake()
@@ -88,18 +88,19 @@ class Store:
         Raises:
             StoreUnavailableError
         """
-        with self._transaction("BEGIN", **self._looks) as work:
+        with self._transaction("BEGIN", writes=False, **self._looks) as work:
             yield work
 
     @contextmanager
-    def _transaction(self, begin: str, **how: object) -> Iterator[Work]:
+    def _transaction(self, begin: str, *, writes: bool, **how: object) -> Iterator[Work]:
         with _asking(), self.engine.connect() as connection:
             if how:
                 connection.execution_options(**how)
             with connection.begin():
                 if self._says_begin:
                     connection.exec_driver_sql(begin)
-                yield Work(connection, self.vault, self.clock.now(), self._name)
+                now = self.clock.now()
+                yield Work(connection, self.vault, now, self._name, writes=writes)
 
     def claim(self, name: str) -> Claim:
         """

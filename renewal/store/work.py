@@ -35,11 +35,14 @@ class Work:
     One transaction over the store. Everything in it happened at one moment, ``at``.
     """
 
-    def __init__(self, connection: sa.Connection, vault: Vault, at: datetime, who: str) -> None:
+    def __init__(
+        self, connection: sa.Connection, vault: Vault, at: datetime, who: str, *, writes: bool
+    ) -> None:
         self.connection = connection
         self.vault = vault
         self.at = at
         self.who = who  #: the store's name, by which it knows its own commits
+        self.writes = writes
         self._events: list[tuple[object, ...]] = []  # as log.TOLD
         self._decisions: list[dict[str, object]] = []
         self._highest: dict[str, int] = {}  # of the keys given out, by table
@@ -83,6 +86,14 @@ class Work:
         """
         if self.connection.dialect.name == "postgresql":  # SQLite's one writer is alone anyway
             self.connection.execute(_alone, {"with_what": with_what})
+
+    def taken(self, query: sa.Select[Any]) -> sa.Select[Any]:
+        """
+        The same query without the rows that another transaction is changing; nobody changes
+        what it finds before this one has ended. A look takes nothing and finds them all.
+        """
+        # Not FOR UPDATE: a row may be referred to meanwhile.
+        return query.with_for_update(key_share=True, skip_locked=True) if self.writes else query
 
     def emit(self, event: Event) -> None:
         """

@@ -6,15 +6,17 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
 from back_office.actions import BackOffice
 from centre.actions import Centre, CodeSaid, NotSent, Sent
 from producers.messages import reported
-from renewal.cycle import NotNowError
+from renewal.cycle import NotNowError, Policies
 from renewal.errors import XuqiError
 from renewal.gateways.sms.port import Report
 from renewal.rules.eligibility import Refusal
@@ -22,9 +24,10 @@ from renewal.store import audit
 from renewal.store import renewals as queries
 from renewal.store.again import decides_again
 from renewal.store.rows import Payment, Renewal
+from scheduler import jobs
 from schema.events import Change
 from schema.migrate import upgrade
-from tests.flows.world import BROWSER, CARD, SESSION, TERMS, TOKEN, World, open_world
+from tests.flows.world import BROWSER, CARD, PRODUCTS, SESSION, TERMS, TOKEN, World, open_world
 from xuqi.demo.client import BrowserKey
 from xuqi.demo.servers.postgresql import database
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    Job = Callable[..., jobs.Scan]
     from renewal.store.engine import Store
     from renewal.store.work import Work
 
@@ -56,16 +60,37 @@ def world(migrated: str, tmp_path: Path) -> Iterator[World]:
         opened.close()
 
 
+DUE = range(101, 107)
+JOBS = [(jobs.scan, "renewal-due"), (jobs.leave, "renewal-window-left"), (jobs.remind, "reminder")]
+
+
+@pytest.fixture
+def many_due(world: World, request: pytest.FixtureRequest) -> World:
+    """Six certificates, and no others, of which each job has something to say."""
+    left = request.node.callspec.params["job"] is jobs.leave
+    with world.house.store.work() as work:
+        old = work.certificates.get(BROWSER)
+        for number in (BROWSER, TOKEN, CARD):
+            work.certificates.change(work.certificates.get(number), state="revoked")
+        for number in DUE:
+            new = {"id": number, "slot": f"slot {number}", "serial": f"{number:x}"}
+            end = work.at - timedelta(days=60) if left else old.not_after
+            row = msgspec.structs.replace(old, **new, not_after=end, remind_at=work.at)
+            work.certificates.put(row)
+    return world
+
+
 # --- two at once --------------------------------------------------------------------------------
 
 
 @dataclass
 class Held:
-    """A store whose nth transaction has written and does not commit before it is let go."""
+    """A store whose nth transaction stays open, once it has written, until it is let go."""
 
     store: Store
     nth: int = 1  #: which of the next transactions it is
-    written: threading.Event = field(default_factory=threading.Event)
+    writes: bool = True  #: else it has only read
+    there: threading.Event = field(default_factory=threading.Event)
     go: threading.Event = field(default_factory=threading.Event)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the store's own
@@ -75,10 +100,11 @@ class Held:
     def work(self) -> Iterator[Work]:
         with self.store.work() as work:
             yield work
-            work.flush()
+            if self.writes:
+                work.flush()
             self.nth -= 1
             if self.nth == 0:
-                self.written.set()
+                self.there.set()
                 assert self.go.wait(60)
 
 
@@ -109,7 +135,7 @@ def at_once(
     held = Held(world.house.store, nth=nth)
     with ThreadPoolExecutor() as pool:
         one = pool.submit(told, first, Counter.of(world, held))
-        assert held.written.wait(60)
+        assert held.there.wait(60)
         other = pool.submit(told, second, Counter.of(world, world.house.store))
         while not (other.done() or waits_for_a_lock(world)):
             held.go.wait(0.01)
@@ -293,6 +319,44 @@ def test_a_report_of_the_carrier_and_the_customers_act_at_once_both_count(world:
             return reported(work, str(message), Report.DELIVERED, "")
 
     assert at_once(world, report, report) == (True, False)
+
+
+# --- schedulers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("job", "kind"), JOBS)
+def test_of_two_schedulers_at_once_none_waits_and_each_is_said_once(
+    many_due: World, job: Job, kind: str
+) -> None:
+    store, product = many_due.house.store, PRODUCTS[BROWSER]
+    policies = Policies({product: many_due.house.policies.of(product)})
+    held = Held(store, writes=False)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(job, cast("Store", held), policies, at_most=2, page=2)
+        assert held.there.wait(60)
+        second = job(store, policies, page=2)
+        held.go.set()
+
+        assert (first.result().announced, second.announced) == (2, 4)
+
+    query = "SELECT count(*), count(DISTINCT key) FROM events WHERE kind LIKE :kind"
+    assert many_due.rows(query, kind=f"{kind}%")[0][0] == 6
+
+
+@pytest.mark.parametrize(("job", "kind"), JOBS)
+def test_a_certificate_that_somebody_is_changing_keeps_no_other_waiting(
+    many_due: World, job: Job, kind: str
+) -> None:
+    store, policies = many_due.house.store, many_due.house.policies
+    with store.work() as work:
+        work.certificates.change(work.certificates.get(DUE[0]), changes=1)
+        work.flush()
+        with ThreadPoolExecutor() as pool:
+            meanwhile = pool.submit(job, store, policies).result()
+
+    afterwards = job(store, policies)
+
+    assert (meanwhile.announced, afterwards.announced) == (5, 1)
 
 
 # --- many at once -------------------------------------------------------------------------------
