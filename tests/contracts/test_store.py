@@ -359,6 +359,15 @@ def test_a_state_that_is_none_is_refused(store: Store) -> None:
         put(store, certificate(1, state="lost"))
 
 
+@pytest.mark.postgresql
+def test_a_text_too_long_for_its_column_is_refused_and_never_cut(copy: str) -> None:
+    with opened(copy) as store:
+        with pytest.raises(sa.exc.DataError, match="too long"):
+            put(store, customer(1, locale="zh-Hant-TW"))
+
+        assert count(store, people.customers) == [0]
+
+
 def test_what_a_row_refers_to_must_be_there(store: Store) -> None:
     with pytest.raises(ConflictError):
         put(store, renewal(1))
