@@ -50,6 +50,17 @@ class Route(NamedTuple):
     opted_out: bool = False
 
 
+class WayOut(NamedTuple):
+    """
+    Where a reminder can go if the carrier of its channel stays away.
+    """
+
+    channel: Channel
+    other: Channel
+    until: datetime  #: from then on the next step is owed, or nothing any more
+    step: int
+
+
 @dataclass(kw_only=True)
 class Sight:
     """
@@ -185,7 +196,7 @@ class Owing:
         The first of the channels on which the customer is reached in time.
         """
         why: Suppression | None = Suppression.NO_CONTACT
-        step = min(one.threshold for one in owed)
+        step = _step(owed)
         closes = min(closes_at(one.certificate.not_after, one.policy.window) for one in owed)
         later: Route | None = None
         for channel in channels:
@@ -234,5 +245,48 @@ class Owing:
         tried = set().union(*message_queries.claimed_channels(work, claims).values())
         return [channel for channel in owed[0].policy.channels if channel.value not in tried]
 
+    def way_out(
+        self,
+        customer: Customer,
+        owed: Sequence[Owed],
+        channel: Channel,
+        left: Sequence[Channel],
+        now: datetime,
+    ) -> WayOut | None:
+        """
+        The first channel that is left and has an address.
+        """
+        for other in left:
+            if other is not channel and contact(customer, other) is Contact.GOOD:
+                return WayOut(channel, other, until=_until(owed, now), step=_step(owed))
+        return None
+
+    def is_taken(self, way_out: WayOut, now: datetime, then: datetime, *, patient: bool) -> bool:
+        """
+        Whether to take the other channel now: it is in time there, and until then it would be
+        too late on one of the two.
+        """
+
+        def free(moment: datetime, channel: Channel) -> datetime:
+            return self.free_from(moment, channel, way_out.step, cap=False)
+
+        if free(now, way_out.other) >= way_out.until:
+            return False
+        later = max(free(then, way_out.channel), free(then, way_out.other))
+        return not patient or later >= way_out.until
+
     def one_more_text(self, customer: int) -> None:
         self.sight.sms_today[customer] = self.sight.sms_today.get(customer, 0) + 1
+
+
+def _step(owed: Sequence[Owed]) -> int:
+    return min(one.threshold for one in owed)
+
+
+def _until(owed: Sequence[Owed], now: datetime) -> datetime:
+    ends = []
+    for one in owed:
+        not_after, policy = one.certificate.not_after, one.policy
+        following = ladder.next_moment(now, not_after, policy, one.threshold)
+        ends.append(following or closes_at(not_after, policy.window))
+    return min(ends)

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from consumers import thresholds
-from consumers.owing import QUIET, Owed, Owing
+from consumers.owing import QUIET, Owed, Owing, WayOut
 from consumers.sending import (
+    AWAY,
     Carriers,
     Failed,
     Handed,
@@ -20,7 +21,7 @@ from consumers.sending import (
     handed,
     handed_before,
 )
-from consumers.wording import written
+from consumers.wording import earlier_texts, written
 from renewal.errors import GatewayUnavailableError
 from renewal.outcome import Done, IfInterrupted, Outcome, Retry
 from renewal.rules.suppression import Contact
@@ -34,12 +35,13 @@ if TYPE_CHECKING:
     from renewal.cycle import Policies
     from renewal.rules.quiet import Calendar
     from renewal.store.engine import Store
-    from renewal.store.rows import Customer
+    from renewal.store.rows import Customer, Message
     from renewal.store.work import Work
     from templates.voice import Voice
 
 IN_VAIN = "in vain by now"
-#: A carrier that is away so long, a week-end say, spends no try: nothing is lost by waiting.
+#: A carrier that is away so long, a week-end say, is waited for as long as there is time; then
+#: the reminder takes another channel or, where there is none, each try counts.
 LONGEST_OUTAGE = timedelta(days=3)
 LONGEST_WAIT = timedelta(hours=1)
 
@@ -54,6 +56,7 @@ class Order:
     certificates: tuple[int, ...]  #: of which it tells
     dropped: tuple[int, ...] = ()  #: of which it was to tell, and must not now
     claimed_at: datetime
+    way_out: WayOut | None = None  #: another channel, should the carrier stay away
     in_vain: str = ""  #: why nothing of it is to be told any more; an earlier attempt may have
 
 
@@ -84,7 +87,8 @@ class Reminders:
         self.owing = Owing(policies=self.policies, calendar=self.calendar)
 
     def preload(self, events: Sequence[ReminderDue | MessageFailed], work: Work) -> None:
-        work.messages.load(_message_id(event) for event in events)
+        failed = [event.message for event in events if isinstance(event, MessageFailed)]
+        work.messages.load([*map(_message_id, events), *failed])
         self.owing.look({event.customer for event in events}, work)
 
     # --- prepare --------------------------------------------------------------------------------
@@ -109,6 +113,9 @@ class Reminders:
         """
         The message did not arrive: the next channel that was not tried, or the branch calls.
         """
+        failed = work.messages.find(event.message)
+        if failed is None or failed.state == "delivered":
+            return Done()  # nothing was heard of it for long, and then that it has arrived
         told = self.owing.told(event.message, work)
         latest = [one for one in told if self.owing.is_the_latest(one, work)]
         owed = self.owing.not_in_vain(latest, work)
@@ -126,7 +133,7 @@ class Reminders:
     ) -> Order | Outcome:
         route = self.owing.route(customer, owed, channels, work.at)
         if route.channel is not None:
-            return self._send(event, customer, owed, route.channel, work)
+            return self._send(event, customer, owed, route.channel, work, left=channels)
         if route.until is None:
             thresholds.unreached(work, owed, route, at_first=isinstance(event, ReminderDue))
             return Done()
@@ -142,6 +149,8 @@ class Reminders:
         owed: list[Owed],
         channel: Channel,
         work: Work,
+        *,
+        left: Sequence[Channel],
     ) -> Order:
         out = self._written(_message_id(event), customer, owed, channel, work)
         failed = event.message if isinstance(event, MessageFailed) else None
@@ -154,6 +163,7 @@ class Reminders:
             out=out,
             certificates=tuple(one.certificate.id for one in owed),
             claimed_at=work.at,
+            way_out=self.owing.way_out(customer, owed, channel, left, work.at),
         )
 
     def _written(
@@ -183,7 +193,10 @@ class Reminders:
         if not ask:  # else it may have been sent as it was: then it has told of nothing later
             kept = [self._most_urgent(one, message.id, work) for one in kept]
         until = self.owing.resumes(message, kept, customer, work.at)
+        way_out = self._way_out(customer, kept, channel, work)
         if kept and until > work.at:
+            if not ask and self._is_taken(way_out, work.at, until):
+                return self._given_up(message.id, [one.certificate.id for one in kept], work)
             return Retry(until - work.at, QUIET, spends_a_try=False)
         if not kept and (not ask or contact(customer, channel) is Contact.NONE):
             # Without an address nothing is known any more by which a carrier could be asked.
@@ -194,12 +207,41 @@ class Reminders:
         here = {one.certificate.id for one in kept}
         gone = tuple(one.certificate.id for one in told if one.certificate.id not in here)
         return Order(
-            out=replace(out, ask=ask, since=claimed_at - timedelta(minutes=5)),
+            out=replace(
+                out,
+                ask=ask,
+                since=claimed_at - timedelta(minutes=5),
+                earlier=self._earlier(message, customer, told, kept, work) if ask else (),
+            ),
             certificates=tuple(here),
             dropped=gone,
             claimed_at=claimed_at,
+            way_out=way_out,
             in_vain="" if kept else IN_VAIN,
         )
+
+    def _earlier(
+        self, message: Message, customer: Customer, told: list[Owed], kept: list[Owed], work: Work
+    ) -> tuple[str, ...]:
+        """
+        What an attempt whose end is not known may have said: of all, or of those still wanted.
+        """
+        if Channel(message.channel) is not Channel.SMS:
+            return ()
+        whole = list({one.certificate.id: one for one in told}.values())
+        since = message.claimed_at or work.at
+        found: list[str] = []
+        for owed in filter(None, (whole, kept)):
+            found += earlier_texts(customer, owed, since=since, voice=self.voice, work=work)
+        return tuple(found)
+
+    def _way_out(
+        self, customer: Customer, kept: list[Owed], channel: Channel, work: Work
+    ) -> WayOut | None:
+        if not kept:
+            return None
+        left = self.owing.left(kept, work)
+        return self.owing.way_out(customer, kept, channel, left, work.at)
 
     def _most_urgent(self, one: Owed, message: str, work: Work) -> Owed:
         step = self.owing.later_step(one, work)
@@ -217,13 +259,38 @@ class Reminders:
                 return Retry(timedelta(0), "one of them is in vain now", spends_a_try=False)
             return before or Withdrawn(order.in_vain or "renewed meanwhile")
         try:
-            return hand_over(self.carriers, order.out)
-        except GatewayUnavailableError as error:
-            waited = now - order.claimed_at
-            if not error.spends_a_try or waited > LONGEST_OUTAGE:
-                raise
-            after = min(max(error.retry_after, waited / 4), LONGEST_WAIT)
+            before = handed_before(self.carriers, order.out)
+        except GatewayUnavailableError as error:  # it may have been handed over: no other channel
+            return self._away(order, error, now, None)
+        if before is not None:
+            return before
+        try:
+            return hand_over(self.carriers, replace(order.out, ask=False))
+        except GatewayUnavailableError as error:  # it was not, neither now nor before
+            return self._away(order, error, now, order.way_out)
+
+    def _away(
+        self, order: Order, error: GatewayUnavailableError, now: datetime, way_out: WayOut | None
+    ) -> Failed | Retry:
+        """
+        The carrier is tried again as long as there is time, and then another one.
+
+        Raises:
+            GatewayUnavailableError: there is no other; from now on it spends tries.
+        """
+        waited = now - order.claimed_at
+        after = min(max(error.retry_after, waited / 4), LONGEST_WAIT)
+        patient = waited <= LONGEST_OUTAGE or not error.spends_a_try
+        if self._is_taken(way_out, now, now + after, patient=patient):
+            return Failed(AWAY)
+        if patient and error.spends_a_try:
             return Retry(after, str(error), spends_a_try=False)
+        raise error
+
+    def _is_taken(
+        self, way_out: WayOut | None, now: datetime, then: datetime, *, patient: bool = True
+    ) -> bool:
+        return way_out is not None and self.owing.is_taken(way_out, now, then, patient=patient)
 
     def _wanted(self, order: Order) -> tuple[set[int], datetime]:
         with self.store.look() as look:
@@ -245,18 +312,33 @@ class Reminders:
             ids = (*order.certificates, *order.dropped)
             thresholds.withdraw(work, message, ids, answer.why, self.policies)
             return Done()
+        if isinstance(answer, Failed) and work.messages.get(message).state != "claimed":
+            return Done()  # its carrier has said meanwhile what became of it
         handed(work, message, answer)
         if not (isinstance(answer, Handed) and answer.before):
             thresholds.take_back(work, message, order.dropped, self.policies)
             if order.out.ask:
                 self._now_told(message, order.certificates, work)
-        failed = answer.code if isinstance(answer, Failed) else None
-        what = "sent" if failed is None else "failed"
-        thresholds.decide(work, order.certificates, what, failed or "", message)
-        if failed is None:
+        if isinstance(answer, Handed):
+            thresholds.decide(work, order.certificates, "sent", "", message)
             return Done()
+        return self._said_failed(message, order.certificates, answer.code, work)
+
+    def _given_up(self, message: str, certificates: Sequence[int], work: Work) -> Done:
+        """
+        It was not handed over, and by the next decent hour it would be too late.
+        """
+        handed(work, message, Failed(AWAY))
+        return self._said_failed(message, certificates, AWAY, work)
+
+    def _said_failed(
+        self, message: str, certificates: Sequence[int], code: str, work: Work
+    ) -> Done:
+        thresholds.decide(
+            work, certificates, "carrier away" if code == AWAY else "failed", code, message
+        )
         customer = work.messages.get(message).customer
-        return Done(emit=(MessageFailed(message=message, customer=customer, code=failed),))
+        return Done(emit=(MessageFailed(message=message, customer=customer, code=code),))
 
     def _now_told(self, message: str, certificates: Sequence[int], work: Work) -> None:
         for one in self.owing.told(message, work):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from renewal.contacts import mark_contact
@@ -42,6 +42,7 @@ class Outgoing:
     valid_for: timedelta | None = None
     since: datetime  #: it was not handed over before then
     ask: bool  #: an earlier attempt's end is not known: look before sending
+    earlier: tuple[str, ...] = ()  #: the texts by which a carrier may know that attempt
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,14 @@ class Handed:
     before: bool = False  #: by an earlier attempt, as it was written then
 
 
+#: In place of an error number: the carrier was away for as long as there was time to wait.
+AWAY = "away"
+
+
 @dataclass(frozen=True)
 class Failed:
     """
-    The carrier will never take it; its error number.
+    The carrier will never take it, or not in time; its error number, or ``AWAY``.
     """
 
     code: str
@@ -87,11 +92,14 @@ def handed_before(carriers: Carriers, out: Outgoing) -> Handed | None:
     """
     if not out.ask:
         return None
-    if out.channel is Channel.SMS:
-        found = carriers.sms.find(_as_sms(out), since=out.since)
-    else:
+    if out.channel is Channel.MAIL:
         found = carriers.mail.find(_as_mail(out), since=out.since)
-    return Handed(found, before=True) if found else None
+        return Handed(found, before=True) if found else None
+    for body in dict.fromkeys((out.body, *out.earlier)):
+        found = carriers.sms.find(_as_sms(replace(out, body=body)), since=out.since)
+        if found:
+            return Handed(found, before=True)
+    return None
 
 
 def _as_sms(out: Outgoing) -> Sms:

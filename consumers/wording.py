@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from renewal.store.work import Work
     from templates.voice import Voice
 
+DAY = timedelta(days=1)
+
 
 def written(
     message: str,
@@ -34,10 +36,7 @@ def written(
     """
     The message, as it is true now.
     """
-    facts = Reminder(
-        customer=work.vault.open_text(customer.name_sealed, "customers.name"),
-        items=tuple(_item(one, work.at, customer.locale) for one in owed),
-    )
+    facts = _facts(customer, owed, work, work.at)
     letter = voice.mail(facts, customer.locale) if channel is Channel.MAIL else None
     return Outgoing(
         message=message,
@@ -50,6 +49,31 @@ def written(
         lane=Lane.REMINDERS,
         since=work.at - timedelta(days=1),
         ask=False,
+    )
+
+
+def earlier_texts(
+    customer: Customer,
+    owed: Sequence[Owed],
+    *,
+    since: datetime,
+    voice: Voice,
+    work: Work,
+) -> tuple[str, ...]:
+    """
+    The text message as it was true on each day since then: the days that are left are in it.
+    """
+    days = range((work.at - since) // DAY + 1)
+    moments = (since + number * DAY for number in days)
+    return tuple(
+        voice.sms(_facts(customer, owed, work, moment), customer.locale) for moment in moments
+    )
+
+
+def _facts(customer: Customer, owed: Sequence[Owed], work: Work, now: datetime) -> Reminder:
+    return Reminder(
+        customer=work.vault.open_text(customer.name_sealed, "customers.name"),
+        items=tuple(_item(one, now, customer.locale) for one in owed),
     )
 
 

@@ -18,6 +18,10 @@ DECIDED: Mapping[tuple[str, str], tuple[str, str]] = {
     ("reminder", "undelivered"): ("提醒未送達", "the reminder was not delivered"),
     ("reminder", "uncertain"): ("提醒是否送達不明", "nothing was heard of the reminder"),
     ("reminder", "failed"): ("提醒被業者拒收", "the carrier refused the reminder"),
+    ("reminder", "carrier away"): (
+        "業者無法連線，改用其他管道",
+        "the carrier stayed away: another channel",
+    ),
     ("reminder", "suppressed"): ("不提醒", "not reminded"),
     ("reminder", "deferred"): ("提醒延後", "the reminder was put off"),
     ("reminder", "branch call"): ("改由分行電話聯絡", "the branch is to call"),
@@ -106,6 +110,7 @@ REASONS: Mapping[str, str] = {
     "renewed meanwhile": "其間已展期",
     "collected meanwhile": "其間已領取",
     "unreported": "業者六小時內沒有回報",
+    "away": "業者無法連線",
     "no account is on file": "沒有扣款帳號",
     "fee declined": "費用被拒",
     "renew": "展期",

@@ -63,11 +63,16 @@ def told_by(work: Work, message: str) -> list[Told]:
 
 
 def claimed_channels(work: Work, claims: Collection[Told]) -> dict[Told, set[str]]:
+    """
+    On which channels each of these was claimed; other thresholds of a certificate do not count.
+    """
     found: dict[Told, set[str]] = {claim: set() for claim in claims}
     for page in pages([claim.certificate for claim in claims]):
         query = sa.select(told).where(told.c.certificate.in_(page))
         for row in work.connection.execute(query):
-            found.setdefault(Told(row.certificate, row.threshold), set()).add(row.channel)
+            claim = Told(row.certificate, row.threshold)
+            if claim in found:
+                found[claim].add(row.channel)
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +24,7 @@ from tests.flows.world import (
     open_world,
 )
 from tests.servers.mail_peer import MailPeer
-from tests.servers.twilio_simulator import ACCOUNT, TOKEN, TwilioSimulator, simulator
+from tests.servers.twilio_simulator import ACCOUNT, TOKEN, Fault, TwilioSimulator, simulator
 from xuqi.demo.client import BrowserKey
 from xuqi.house import open_outside
 
@@ -104,4 +105,27 @@ def test_reminder_and_code_go_by_twilio_and_the_receipt_by_smtp(
     receipts = [mail for mail in post.received if mail.rcpt_to == [mail_of(BROWSER)]]
     assert [mail.message["Auto-Submitted"] for mail in receipts] == ["auto-generated"]
     assert connected.renewal(renewal.id).state == "done"
+    assert connected.dead() == []
+
+
+@pytest.mark.shows("D06")
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_carrier_that_is_away_for_days_leaves_the_reminder_to_mail_unless_it_may_have_it(
+    connected: World, carrier: TwilioSimulator, post: MailPeer, *, taken: bool
+) -> None:
+    """Taken: the first request was done, its answer cut, and nothing can be asked since."""
+    away = [Fault(status=503, code=20503)] * 1_000
+    lost = [Fault(reset=True)] * 2  # the texts of two customers
+    carrier.faults.extend([*lost, *away] if taken else away)
+    jobs.scan(connected.house.store, connected.house.policies)
+    jobs.remind(connected.house.store, connected.house.policies)
+
+    connected.drain_over(timedelta(days=3, hours=6), step=timedelta(hours=1))
+    mails = [mail for mail in post.received if mail.rcpt_to == [mail_of(BROWSER)]]
+    carrier.faults.clear()
+    connected.drain_over(timedelta(hours=12), step=timedelta(hours=1))
+
+    assert len(carrier.to(mobile_of(BROWSER))) == taken
+    assert len(mails) == (not taken)
+    assert len([mail for mail in post.received if mail.rcpt_to == [mail_of(BROWSER)]]) == len(mails)
     assert connected.dead() == []

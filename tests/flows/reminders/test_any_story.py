@@ -78,11 +78,11 @@ class Walk:
     def happen(self) -> None:
         life = self.chance.choice(self.lives)
         if self.weather == "away" and self.town.clock.now() - self.since > 2 * DAY:
-            self.weather = "fine"  # after three days tries are spent, and staff must look
+            self.weather = "fine"  # with no carrier at all for three days, tries are spent
         match self.chance.randrange(14):
             case 0 | 1:
                 before = self.weather
-                self.weather = self.chance.choice(["away", "losing", "fine", "fine"])
+                self.weather = self.chance.choice(["away", "no texts", "losing", "fine", "fine"])
                 if before != self.weather:
                     self.since = self.town.clock.now()
             case 2 if life.product == BROWSER and not life.is_silent:
@@ -136,7 +136,7 @@ class Walk:
         self.town.turn()
 
     def sms(self, sms: Sms) -> Outcome | None:
-        if self.weather == "away":
+        if self.weather in {"away", "no texts"}:  # without texts for as long as it may be
             return Unavailable()
         return AnswerLost() if self.loses(sms.to) else None
 

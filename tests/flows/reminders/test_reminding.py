@@ -301,6 +301,19 @@ def test_six_hours_without_a_report_are_followed_by_mail(town: Town) -> None:
     assert town.sent() == [("sms", MONDAY), ("mail", "2026-03-02 15:01")]
 
 
+def test_each_step_without_a_report_is_followed_by_mail(town: Town) -> None:
+    town.sms_fault = lambda _sms: Reported(report=Report.UNDER_WAY)
+    town.add(1, END, told=14, look=taipei("2026-03-13 00:00"))
+
+    for moment in ("2026-03-13 10:00", "2026-03-13 17:00", "2026-03-17 10:00", "2026-03-17 17:00"):
+        town.at(moment)
+        town.hear_reports()
+
+    assert [(channel, at[5:10]) for channel, at in town.sent()] == [
+        ("sms", "03-13"), ("mail", "03-13"), ("sms", "03-17"), ("mail", "03-17"),
+    ]  # fmt: skip
+
+
 def test_a_mail_that_failed_at_night_is_followed_by_a_text_in_the_morning(town: Town) -> None:
     town.add(1, END, product=TOKEN)
     town.at("2026-03-02 22:00")
@@ -351,7 +364,7 @@ def test_a_carrier_that_is_away_gets_the_message_once_when_it_is_back(
 def test_a_message_that_waited_over_a_threshold_tells_that_one_too(town: Town) -> None:
     town.clock.set(taipei("2026-03-16 09:00"))
     town.sms_fault = lambda _sms: Unavailable()
-    town.add(1, END, told=14)
+    town.add(1, END, told=14, mail=False)
     town.turn()
     town.until("2026-03-17 10:00")
     town.sms_fault = lambda _sms: None
@@ -568,7 +581,7 @@ def test_a_waiting_message_to_one_who_opts_out_is_not_sent(town: Town) -> None:
 def test_a_waiting_message_whose_window_has_closed_is_not_sent(town: Town) -> None:
     town.clock.set(taipei("2026-03-20 20:00"))
     town.sms_fault = lambda _sms: Unavailable()
-    town.add(1, END, product=CARD, told=1)
+    town.add(1, END, product=CARD, told=1, mail=False)
     town.turn()
 
     town.until("2026-03-22 12:00")
