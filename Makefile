@@ -11,7 +11,7 @@ LOCKS := build run station production test bench lock
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-kafka test test-quick check lint format bench checklist lock station clean
+.PHONY: help setup demo demo-kafka test test-quick check lint format bench bench-long checklist lock station clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ format: $(VENV)/.ready-to-test ## let ruff lay out the code and mend what it can
 
 bench: $(VENV)/.ready-to-bench ## measure, side by side in one run
 	$(BIN)/python -m bench $(ARGS)
+
+bench-long: $(VENV)/.ready-to-bench ## measure with ten million events behind it: make bench-long [ARGS='--past 1000000']
+	$(BIN)/python -m bench aged $(ARGS)
 
 checklist: $(VENV)/.ready-to-test ## print each item of the checklist with the tests that show it
 	@$(BIN)/python -m tests.house.checklist

@@ -1,4 +1,4 @@
-"""Runs the benchmarks: ``python -m bench [steps|renewals|scan|codes|relay] ...``."""
+"""Runs the benchmarks: ``python -m bench [steps|renewals|scan|codes|relay|aged] ...``."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import codes, relay, renewals, scan, steps
+from bench import aged, codes, relay, renewals, scan, steps
 from bench.figures import as_json, as_markdown
 
 if TYPE_CHECKING:
     from bench.figures import Figure
 
 ALL = ("steps", "renewals", "scan", "codes", "relay")
+LONG = ("aged",)
 
 
 def main(arguments: list[str]) -> int:
@@ -37,6 +38,8 @@ def _measured(name: str, asked: argparse.Namespace) -> list[Figure]:
         return renewals.figures(renewals=asked.renewals, items=asked.items, rounds=asked.rounds)
     if name == "scan":
         return scan.figures(asked.rows, due=asked.due, rounds=asked.rounds)
+    if name == "aged":
+        return aged.figures(past=asked.past, items=asked.items, rounds=asked.rounds)
     if name == "relay":
         return relay.figures(events=asked.events, rounds=asked.rounds)
     return codes.figures(codes=asked.codes, renewals=asked.renewals)
@@ -44,7 +47,9 @@ def _measured(name: str, asked: argparse.Namespace) -> list[Figure]:
 
 def _asked(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("which", nargs="*", choices=[*ALL, []], help="all, unless named")
+    parser.add_argument(
+        "which", nargs="*", choices=[*ALL, *LONG, []], help="all but aged, unless named"
+    )
     parser.add_argument("--renewals", type=int, default=10_000, help="through the whole chain")
     parser.add_argument("--items", type=int, default=20_000, help="through four steps in batches")
     parser.add_argument("--peer-items", type=int, default=1_000, help="the same, one by one")
@@ -54,6 +59,7 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
         "--codes", type=int, default=300, help="idle; as many again in the bulk run"
     )
     parser.add_argument("--events", type=int, default=100_000, help="through the relay")
+    parser.add_argument("--past", type=int, default=10_000_000, help="events, for aged")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, too")

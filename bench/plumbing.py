@@ -66,7 +66,7 @@ def _failed(item: int) -> Event:
 
 #: What a step reads, and the last one tells: events that there are, each on a topic of its own.
 _TOLD = (_due, _refused, _unpaid, _declined, _failed)
-_KINDS = (RenewalDue, RenewalRefused, PaymentRefused, TokenDeclined)
+KINDS = (RenewalDue, RenewalRefused, PaymentRefused, TokenDeclined)
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Step:
 
 
 def _step(number: int, name: str) -> Step:
-    kind = _KINDS[number]
+    kind = KINDS[number]
     about = {"number": number, "group": name, "topics": (kind.topic.value,), "kinds": (kind,)}
     step: Step = type(name, (Step,), about)()
     return step
@@ -120,7 +120,8 @@ def lay(store: Store, numbers: range) -> None:
     """
     So many rows, and the first event of each on the log.
     """
-    _people(store)
+    if numbers.start == 0:
+        _people(store)
     for start in range(numbers.start, numbers.stop, BATCH):
         with store.work() as work:
             for item in range(start, min(start + BATCH, numbers.stop)):

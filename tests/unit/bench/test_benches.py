@@ -29,7 +29,7 @@ ON_SERVERS = (
 
 TINY = [
     *("--renewals", "6", "--items", "20", "--rows", "100", "400", "--due", "10"),
-    *("--codes", "2", "--rounds", "1", "--events", "20"),
+    *("--codes", "2", "--rounds", "1", "--events", "20", "--past", "50"),
 ]
 
 
@@ -44,6 +44,7 @@ def server() -> Iterator[str]:
     [
         pytest.param("renewals", "bare pipeline, four steps, SQLite", marks=POSTGRESQL),
         ("scan", "scan query, 400 rows"),
+        pytest.param("aged", "our plumbing, empty log, SQLite", marks=POSTGRESQL),
         pytest.param("codes", "code, request → hand-over, SQLite, p50", marks=ON_SERVERS),
         pytest.param("relay", "relay to Kafka, store PostgreSQL", marks=ON_SERVERS),
     ],
