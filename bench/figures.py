@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class Figure:
     """
     One line of the table. ``reached``: whether the goal was; ``None``, if there is none.
+
+    ``shown``: what people see of it, if it is more than the value with its unit.
     """
 
     what: str
@@ -25,27 +27,34 @@ class Figure:
     goal: str = ""
     reached: bool | None = None
     method: str = ""
+    shown: str = ""
 
 
-def at_least(what: str, value: float, unit: str, goal: float, *, method: str = "") -> Figure:
+def at_least(
+    what: str, value: float, unit: str, goal: float, *, method: str = "", shown: str = ""
+) -> Figure:
     return Figure(
         what=what,
         value=value,
         unit=unit,
-        goal=f"≥ {goal:g}",
+        goal=f"≥ {goal:,g} {unit}",
         reached=value >= goal,
         method=method,
+        shown=shown,
     )
 
 
-def at_most(what: str, value: float, unit: str, goal: float, *, method: str = "") -> Figure:
+def at_most(
+    what: str, value: float, unit: str, goal: float, *, method: str = "", shown: str = ""
+) -> Figure:
     return Figure(
         what=what,
         value=value,
         unit=unit,
-        goal=f"≤ {goal:g}",
+        goal=f"≤ {goal:,g} {unit}",
         reached=value <= goal,
         method=method,
+        shown=shown,
     )
 
 
@@ -84,12 +93,12 @@ def as_json(figures: Sequence[Figure]) -> Mapping[str, Any]:
 
 def as_markdown(figures: Sequence[Figure]) -> str:
     """
-    A table that the README can take, and below it the machine and how each was measured.
+    The table as the README has it, and below it the machine and how each was measured.
     """
-    lines = ["| What | Figure | Goal | |", "|---|---:|---:|---|"]
+    lines = ["| what | figure | goal |", "|---|---:|---:|"]
     for one in figures:
-        mark = {True: "✓", False: "missed", None: ""}[one.reached]
-        lines.append(f"| {one.what} | {_number(one.value)} {one.unit} | {one.goal} | {mark} |")
+        goal = f"{one.goal}, missed" if one.reached is False else one.goal
+        lines.append(f"| {one.what} | {one.shown or rounded(one.value, one.unit)} | {goal} |")
     on = machine()
     lines += [
         "",
@@ -100,7 +109,9 @@ def as_markdown(figures: Sequence[Figure]) -> str:
     return "\n".join([*lines, *(f"- {method}" for method in methods), ""])
 
 
-def _number(value: float) -> str:
-    if value >= 100:  # noqa: PLR2004 - three figures are enough
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+def rounded(value: float, unit: str) -> str:
+    """
+    With the figures that count: three, or all before the point.
+    """
+    text = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - as it says
+    return f"{text} {unit}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from bench.figures import Figure, at_most, median
+from bench.figures import Figure, at_most, median, rounded
 from renewal.clock import SystemClock
 from renewal.cycle import Policies
 from renewal.secret import Secret
@@ -72,32 +72,36 @@ def figures(sizes: Sequence[int], *, due: int = DUE, rounds: int = 3) -> list[Fi
         bare = _page(files[large], _without_index(queries[large][0]))
     return [
         at_most(
-            f"scan query, {large:,} rows",
+            f"scan: the query, {large:,} certificates of which {due:,} are due",
             median(in_database[large]),
             "µs a due row",
             1,
             method=METHOD.format(due=due, rounds=rounds),
         ),
         at_most(
-            f"scan query, {large:,} / {small:,} rows",
+            f"scan: the query, {large:,} against {small:,} certificates",
             median(in_database[large]) / median(in_database[small]),
-            "times",
+            "×",
             1.3,
         ),
-        Figure(what="first page of 500 by the index", value=1e3 * page[large], unit="ms"),
-        Figure(what="the same without the index", value=1e3 * bare, unit="ms"),
-        Figure(what=f"scan job, {large:,} rows", value=median(job[large]), unit="µs a due row"),
         at_most(
-            f"scan job, {large:,} / {small:,} rows",
+            f"scan: the whole job, {large:,} against {small:,} certificates",
             median(job[large]) / median(job[small]),
-            "times",
+            "×",
             1.3,
         ),
         Figure(
-            what=f"scan job's memory, {small:,} rows", value=median(memory[small]), unit="MiB more"
+            what="scan: first page of 500, by the index / without it",
+            value=1e3 * page[large],
+            unit="ms",
+            shown=f"{rounded(1e3 * page[large], 'ms')} / {rounded(1e3 * bare, 'ms')}",
         ),
         Figure(
-            what=f"scan job's memory, {large:,} rows", value=median(memory[large]), unit="MiB more"
+            what=f"scan: memory of the job, {small:,} / {large:,} certificates",
+            value=median(memory[large]),
+            unit="MiB",
+            goal="flat",
+            shown=f"+ {median(memory[small]):.3g} / + {rounded(median(memory[large]), 'MiB')}",
         ),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench import peers, pipeline, plumbing, redis_server, servers
-from bench.figures import Figure, at_least, median, ratio
+from bench.figures import Figure, at_least, median, ratio, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,43 +47,28 @@ def figures(*, items: int, peer_items: int, rounds: int = 3) -> list[Figure]:
 
 
 def _told(found: Mapping[str, list[float]], method: str) -> list[Figure]:
-    def rate(what: str, name: str) -> Figure:
-        return Figure(what=what, value=median(found[name]), unit="steps/s")
+    def bare(name: str, where: str) -> Figure:
+        what = f"four durable steps, {where}: the bare driver, batches of 500"
+        return Figure(what=what, value=median(found[name]), unit="steps/s", method=method)
+
+    def ours(name: str, beside: str, where: str) -> Figure:
+        what = f"the same through our plumbing, {where}; of the bare driver's rate"
+        return _beside(what, found[name], 100 * ratio(found[name], found[beside]), "%", SHARE)
+
+    def peer(name: str, what: str, goal: float) -> Figure:
+        what = f"the same by {what}, one commit for each task; our batches are faster by"
+        return _beside(what, found[name], ratio(found["ours"], found[name]), "×", goal)
 
     return [
-        Figure(
-            what="four steps on PostgreSQL: the bare driver, batches of 500",
-            value=median(found["bare"]),
-            unit="steps/s",
-            method=method,
-        ),
-        rate("the same through our plumbing, batches of 500", "ours"),
-        rate("the same as tasks of Celery on Redis, one commit each", "celery"),
-        rate("the same as jobs of Procrastinate, one commit each", "procrastinate"),
-        at_least(
-            "our plumbing / bare driver, PostgreSQL",
-            100 * ratio(found["ours"], found["bare"]),
-            "%",
-            SHARE,
-        ),
-        at_least(
-            "our plumbing (batches) / Celery (single commits)",
-            ratio(found["ours"], found["celery"]),
-            "×",
-            CELERY,
-        ),
-        at_least(
-            "our plumbing (batches) / Procrastinate (single commits)",
-            ratio(found["ours"], found["procrastinate"]),
-            "×",
-            PROCRASTINATE,
-        ),
-        rate("four steps on SQLite: the bare driver, batches of 500", "bare SQLite"),
-        rate("the same through our plumbing, SQLite", "ours SQLite"),
-        at_least(
-            "our plumbing / bare driver, SQLite",
-            100 * ratio(found["ours SQLite"], found["bare SQLite"]),
-            "%",
-            SHARE,
-        ),
+        bare("bare", "PostgreSQL"),
+        ours("ours", "bare", "PostgreSQL"),
+        peer("celery", "Celery on Redis", CELERY),
+        peer("procrastinate", "Procrastinate", PROCRASTINATE),
+        bare("bare SQLite", "SQLite"),
+        ours("ours SQLite", "bare SQLite", "SQLite"),
     ]
+
+
+def _beside(what: str, rates: list[float], value: float, unit: str, goal: float) -> Figure:
+    shown = f"{rounded(median(rates), 'steps/s')}; {rounded(value, unit)}"
+    return at_least(what, value, unit, goal, shown=shown)
