@@ -71,7 +71,8 @@ def _on(name: str, server: str | None, *, past: int, items: int, rounds: int) ->
         old_rates: list[float] = []
         for number in range(rounds):
             numbers = range(number * items, (number + 1) * items)
-            for store, rates in ((new, new_rates), (old, old_rates)):
+            sides = [(new, new_rates), (old, old_rates)]
+            for store, rates in sides if number % 2 else sides[::-1]:
                 plumbing.lay(store, numbers)
                 rates.append(items * len(STEPS) / plumbing.run(store))
         plumbing.all_went_through(new, rounds * items)
