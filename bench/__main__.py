@@ -35,7 +35,7 @@ def _measured(name: str, asked: argparse.Namespace) -> list[Figure]:
     if name == "steps":
         return steps.figures(items=asked.items, peer_items=asked.peer_items, rounds=asked.rounds)
     if name == "renewals":
-        return renewals.figures(renewals=asked.renewals, items=asked.items, rounds=asked.rounds)
+        return renewals.figures(renewals=asked.chain, items=asked.items, rounds=asked.rounds)
     if name == "scan":
         return scan.figures(asked.rows, due=asked.due, rounds=asked.rounds)
     if name == "aged":
@@ -50,7 +50,8 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "which", nargs="*", choices=[*ALL, *LONG, []], help="all but aged, unless named"
     )
-    parser.add_argument("--renewals", type=int, default=10_000, help="through the whole chain")
+    parser.add_argument("--chain", type=int, default=5_000, help="renewals through the whole chain")
+    parser.add_argument("--renewals", type=int, default=10_000, help="of a bulk run beside codes")
     parser.add_argument("--items", type=int, default=20_000, help="through four steps in batches")
     parser.add_argument("--peer-items", type=int, default=1_000, help="the same, one by one")
     parser.add_argument("--rows", type=int, nargs=2, default=(500_000, 5_000_000))

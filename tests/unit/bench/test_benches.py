@@ -28,7 +28,7 @@ ON_SERVERS = (
 )
 
 TINY = [
-    *("--renewals", "6", "--items", "20", "--rows", "100", "400", "--due", "10"),
+    *("--chain", "6", "--renewals", "6", "--items", "20", "--rows", "100", "400", "--due", "10"),
     *("--codes", "2", "--rounds", "1", "--events", "20", "--past", "50"),
 ]
 
