@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from renewal.delivery import Delivery
 from renewal.errors import XuqiError
+from renewal.eventlog.kafka import KafkaLog
 from schema.tables.log import inbox
 from tests.flows.kafka import member as members
 from tests.flows.kafka.member import lines
@@ -100,6 +101,42 @@ class Trickle:
         self._relay.run_once()
         time.sleep(0.1)
         return events
+
+
+def test_a_member_with_a_name_comes_back_without_a_rebalance(rig: Rig) -> None:
+    log = KafkaLog(rig.connection, member="host-1")
+    other = rig.reader("tests", ["certificates"], group_instance_id="host-2.tests")
+    first = log.reader("tests", ["certificates"])
+    both = lambda: _joined(first) and _joined(other) and _shared(first, other)  # noqa: E731
+    until(both, lambda: (first.poll(1, SOON), other.poll(1, SOON)))
+    before = [_membership(one) for one in (first, other)]
+
+    first.close()
+    second = log.reader("tests", ["certificates"])
+    until(lambda: _joined(second), lambda: (second.poll(1, SOON), other.poll(1, SOON)))
+    rig.tell(*(asked(key) for key in range(20)))
+    rig.relayed()
+    found: set[str] = set()
+    until(
+        lambda: len(found) == 20,
+        lambda: found.update(one.identity for reader in (second, other) for one in took(reader)),
+    )
+
+    assert [_membership(one) for one in (second, other)] == before
+    second.close()
+    log.close()
+
+
+def _membership(reader: KafkaReader) -> tuple[int, frozenset[object]]:
+    """The group's generation, which each rebalance raises, and the partitions of this member."""
+    assert reader._client is not None
+    consumer = reader._client.does
+    return consumer._coordinator._generation.generation_id, frozenset(consumer.assignment())
+
+
+def _shared(one: KafkaReader, other: KafkaReader) -> bool:
+    (_, mine), (_, theirs) = _membership(one), _membership(other)
+    return bool(mine and theirs) and not mine & theirs
 
 
 def test_a_storm_of_members_loses_nothing_and_does_nothing_twice(rig: Rig) -> None:
