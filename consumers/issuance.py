@@ -163,6 +163,7 @@ class Issuance:
         work.renewals.load(order.renewal for order in orders)
         known = [work.renewals.get(order.renewal) for order in orders]
         work.certificates.load(renewal.certificate for renewal in known)
+        work.will_need_ids(certificates, len(orders))
 
     def conclude(self, order: Order, answer: New | Refused | Wrong, work: Work) -> Outcome:
         renewal = work.renewals.get(order.renewal)

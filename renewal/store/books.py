@@ -25,6 +25,7 @@ from renewal.rules.books import (
     Void,
     Why,
 )
+from renewal.store.among import among
 from renewal.store.shelf import ConflictError, pages
 from schema.tables.books import accounts, transfers
 
@@ -213,8 +214,8 @@ class Books:
         self._page.transfers.update(dict.fromkeys(wanted))
         self._page.ended.update(dict.fromkeys(wanted))
         for page in pages(wanted, AT_ONCE):
-            ends = sa.and_(transfers.c.of.in_(page), transfers.c.answer == "ok")
-            query = sa.select(*_transfer_columns).where(sa.or_(transfers.c.id.in_(page), ends))
+            ends = sa.and_(among(transfers.c.of, page), transfers.c.answer == "ok")
+            query = sa.select(*_transfer_columns).where(sa.or_(among(transfers.c.id, page), ends))
             for row in self._connection.execute(query).mappings():
                 self._remember(Transfer(**row), wanted)
 
@@ -230,7 +231,7 @@ class Books:
             wanted |= HOUSE.keys() - self._page.accounts.keys()
         found: dict[str, Account] = {}
         for page in pages(wanted):
-            query = sa.select(*_account_columns).where(accounts.c.id.in_(page))
+            query = sa.select(*_account_columns).where(among(accounts.c.id, page))
             rows = self._connection.execute(query).mappings()
             found |= {row["id"]: Account(**row) for row in rows}
         self._read |= found

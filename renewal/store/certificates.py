@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
+from renewal.store.among import among
 from renewal.store.shelf import pages
 from schema.tables.people import certificates as t
 
@@ -124,7 +125,9 @@ def of_customers(work: Work, customers: Iterable[int]) -> Sequence[Certificate]:
     """
     found: list[Certificate] = []
     for page in pages(sorted(set(customers))):
-        found += work.certificates.read(sa.select(t).where(t.c.customer.in_(page)).order_by(t.c.id))
+        found += work.certificates.read(
+            sa.select(t).where(among(t.c.customer, page)).order_by(t.c.id)
+        )
     return found
 
 
@@ -150,6 +153,6 @@ def listed(
 def known_serials(work: Work, issuer_hash: bytes, serials: Collection[str]) -> set[str]:
     found: set[str] = set()
     for page in pages(serials):
-        query = sa.select(t.c.serial).where(t.c.issuer_hash == issuer_hash, t.c.serial.in_(page))
+        query = sa.select(t.c.serial).where(t.c.issuer_hash == issuer_hash, among(t.c.serial, page))
         found.update(work.connection.scalars(query))
     return found

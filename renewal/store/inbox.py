@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from renewal.eventlog.port import Record
-from renewal.store.many import Many
+from renewal.store.among import among
+from renewal.store.many import adding, changing
 from renewal.store.shelf import pages
 from schema.tables.log import dead_letters, inbox, parked
 
@@ -57,22 +58,17 @@ class Item:
 _record = ("topic", "key", "kind", "identity", "at", "body")
 _states = sa.select(inbox.c.identity, inbox.c.state).where(
     inbox.c.consumer == sa.bindparam("consumer"),
-    inbox.c.identity.in_(sa.bindparam("identities", expanding=True)),
+    among(inbox.c.identity, "identities"),
 )
-_note = Many(sa.insert(inbox), ("consumer", "identity", "state", "at"))
-_note_again = Many(
-    sa.update(inbox)
-    .where(inbox.c.consumer == sa.bindparam("who"), inbox.c.identity == sa.bindparam("which"))
-    .values(state=sa.bindparam("now"), at=sa.bindparam("then")),
-    ("who", "which", "now", "then"),
-)
+_note = adding(inbox, ("state", "at", "consumer", "identity"))
+_note_again = changing(inbox, ("state", "at"), by=("consumer", "identity"))
 # Locked where the database has row locks: an event that is about to wait behind these must
 # be seen by whoever ends the last of them, or it would wait for ever.
 _waiting = (
     sa.select(parked.c.key)
     .where(
         parked.c.consumer == sa.bindparam("consumer"),
-        parked.c.key.in_(sa.bindparam("keys", expanding=True)),
+        among(parked.c.key, "keys"),
     )
     .with_for_update(read=True)
 )
@@ -184,9 +180,9 @@ class Inbox:
         for identity, state in self._notes.items():
             known = self._known.get(identity)
             if known is None:
-                new.append((who, identity, state.value, at))
+                new.append((state.value, at, who, identity))
             elif known is not state:
-                old.append((who, identity, state.value, at))
+                old.append((state.value, at, who, identity))
         if new:
             _note.execute(self._work.connection, new)
         if old:

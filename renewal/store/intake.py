@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
+from renewal.store.among import among
 from renewal.store.shelf import pages
 from schema.tables.people import certificates, customers, enrolments
 from schema.tables.renewals import OPEN, renewals
@@ -43,11 +44,11 @@ def customers_by(
     found: list[Customer] = []
     for page in pages(references):
         found += work.customers.read(
-            sa.select(customers).where(customers.c.reference_hash.in_(page))
+            sa.select(customers).where(among(customers.c.reference_hash, page))
         )
     for page in pages(id_numbers):
         found += work.customers.read(
-            sa.select(customers).where(customers.c.id_number_hash.in_(page))
+            sa.select(customers).where(among(customers.c.id_number_hash, page))
         )
     return found
 
@@ -62,7 +63,7 @@ def persons_by(
     found: set[Person] = set()
     for column, keys in ((c.reference_hash, references), (c.id_number_hash, id_numbers)):
         for page in pages(keys):
-            query = sa.select(c.id, c.reference_hash, c.id_number_hash).where(column.in_(page))
+            query = sa.select(c.id, c.reference_hash, c.id_number_hash).where(among(column, page))
             found.update(Person(*row) for row in work.connection.execute(query))
     return sorted(found)
 
@@ -75,7 +76,7 @@ def products_of(work: Work, people: Collection[int]) -> dict[int, set[str]]:
     for page in pages(people):
         query = sa.select(enrolments.c.customer, enrolments.c.product)
         for customer, product in work.connection.execute(
-            query.where(enrolments.c.customer.in_(page))
+            query.where(among(enrolments.c.customer, page))
         ):
             found[customer].add(product)
     return found
@@ -88,7 +89,7 @@ def with_serials(work: Work, serials: Collection[str]) -> Sequence[Certificate]:
     found: list[Certificate] = []
     for page in pages(serials):
         found += work.certificates.read(
-            sa.select(certificates).where(certificates.c.serial.in_(page))
+            sa.select(certificates).where(among(certificates.c.serial, page))
         )
     return found
 
@@ -101,7 +102,7 @@ def in_force(work: Work, slots: Collection[str]) -> Sequence[Certificate]:
     for page in pages(slots):
         found += work.certificates.read(
             sa.select(certificates).where(
-                certificates.c.slot.in_(page), _written_out(certificates.c.state, IN_FORCE)
+                among(certificates.c.slot, page), _written_out(certificates.c.state, IN_FORCE)
             )
         )
     return found
@@ -116,7 +117,7 @@ def under_renewal(work: Work, slots: Collection[str]) -> set[str]:
         found.update(
             work.connection.scalars(
                 sa.select(renewals.c.slot).where(
-                    renewals.c.slot.in_(page), _written_out(renewals.c.state, OPEN)
+                    among(renewals.c.slot, page), _written_out(renewals.c.state, OPEN)
                 )
             )
         )

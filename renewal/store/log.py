@@ -6,10 +6,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from renewal.eventlog.port import Record
-from renewal.store.many import Many
+from renewal.store.many import adding
 from renewal.store.wakeups import notify
 from schema.tables.log import events, offsets
 
@@ -30,12 +29,7 @@ _columns = (
 #: What an event on the log is made of, in the order in which it is told.
 TOLD = ("topic", "key", "kind", "identity", "at", "body")
 # One fact told twice is one event.
-_tell = {
-    "sqlite": Many(sqlite.insert(events).on_conflict_do_nothing(index_elements=["identity"]), TOLD),
-    "postgresql": Many(
-        postgresql.insert(events).on_conflict_do_nothing(index_elements=["identity"]), TOLD
-    ),
-}
+_tell = adding(events, TOLD, unless=["identity"])
 # Sequence numbers are given before the commit, so that a reader of "seq > last" would skip one
 # that commits late. Under this lock, held to the end of the transaction, they commit in order.
 # Other processes are told of the commit: a NOTIFY makes committers wait for each other too, which
@@ -76,10 +70,9 @@ def tell(work: Work, rows: Sequence[tuple[Any, ...]]) -> None:
     """
     Put events on the log, in this order.
     """
-    dialect = work.connection.dialect.name
-    if dialect == "postgresql":
+    if work.connection.dialect.name == "postgresql":
         work.connection.execute(_in_order, {"who": work.who})
-    _tell[dialect].execute(work.connection, rows)
+    _tell.execute(work.connection, rows)
 
 
 def events_after(

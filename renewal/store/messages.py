@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
+from renewal.store.among import among
 from renewal.store.shelf import pages
 from schema.tables.renewals import challenges, messages, told
 
@@ -48,7 +49,7 @@ def withdraw_claims(work: Work, message: str, certificates: Collection[int]) -> 
     mine = [claim for claim in told_by(work, message) if claim.certificate in set(certificates)]
     for page in pages([claim.certificate for claim in mine]):
         work.connection.execute(
-            sa.delete(told).where(told.c.message == message, told.c.certificate.in_(page))
+            sa.delete(told).where(told.c.message == message, among(told.c.certificate, page))
         )
     left = claimed_channels(work, mine)
     return [claim for claim in mine if not left[claim]]
@@ -68,7 +69,7 @@ def claimed_channels(work: Work, claims: Collection[Told]) -> dict[Told, set[str
     """
     found: dict[Told, set[str]] = {claim: set() for claim in claims}
     for page in pages([claim.certificate for claim in claims]):
-        query = sa.select(told).where(told.c.certificate.in_(page))
+        query = sa.select(told).where(among(told.c.certificate, page))
         for row in work.connection.execute(query):
             claim = Told(row.certificate, row.threshold)
             if claim in found:
@@ -85,7 +86,7 @@ def sms_today(work: Work, customers: Collection[int], since: datetime) -> dict[i
         query = (
             sa.select(messages.c.customer, sa.func.count())
             .where(
-                messages.c.customer.in_(page),
+                among(messages.c.customer, page),
                 messages.c.channel == "sms",
                 messages.c.kind != "code",
                 # One that was claimed the day before may have been handed over only today.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from renewal.store.among import among
 from renewal.store.shelf import pages
 from schema.tables.books import payments
 from schema.tables.renewals import OPEN, decisions
@@ -67,7 +68,7 @@ def under_way(work: Work, certificates: Collection[int]) -> set[int]:
     """
     found: set[int] = set()
     for page in pages(certificates):
-        query = sa.select(t.c.certificate).where(t.c.certificate.in_(page), t.c.state.in_(OPEN))
+        query = sa.select(t.c.certificate).where(among(t.c.certificate, page), t.c.state.in_(OPEN))
         found.update(work.connection.scalars(query))
     return found
 
@@ -79,7 +80,7 @@ def paid_for(work: Work, certificates: Collection[int]) -> set[int]:
     found: set[int] = set()
     for page in pages(certificates):
         query = sa.select(payments.c.certificate).where(
-            payments.c.certificate.in_(page), payments.c.state.in_(("asked", "paid", "reserved"))
+            among(payments.c.certificate, page), payments.c.state.in_(("asked", "paid", "reserved"))
         )
         found.update(work.connection.scalars(query))
     return found

@@ -10,7 +10,8 @@ import msgspec
 import sqlalchemy as sa
 
 from renewal.errors import XuqiError
-from renewal.store.many import Many
+from renewal.store.among import among
+from renewal.store.many import Many, adding, changing
 from renewal.store.rows import Row
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Shelf(Generic[R]):
     The rows of one table, by key, as one transaction sees and changes them.
 
     ``load`` costs one query for all keys that are not here yet; ``put`` and ``change``
-    cost nothing until ``flush``, which is one ``executemany`` each. A change is held
+    cost nothing until ``flush``, which is one statement each. A change is held
     against the row's version, so that it is never made on top of another's.
     """
 
@@ -176,7 +177,9 @@ def _alike(changed: dict[Key, _Change[R]]) -> dict[frozenset[str], list[Key]]:
 @cache
 def _by_keys(table: sa.Table) -> sa.Select[Any]:
     columns = list(table.primary_key)
-    by = columns[0] if len(columns) == 1 else sa.tuple_(*columns)
+    if len(columns) == 1:
+        return sa.select(table).where(among(columns[0], "keys"))
+    by = sa.tuple_(*columns)
     return sa.select(table).where(by.in_(sa.bindparam("keys", expanding=True)))
 
 
@@ -186,7 +189,7 @@ def _insert(table: sa.Table) -> tuple[Many, Values]:
     The statement, and what takes its values from a row.
     """
     names = [column.name for column in table.columns]
-    return Many(sa.insert(table), names), attrgetter(*names)
+    return adding(table, names), attrgetter(*names)
 
 
 @cache
@@ -195,13 +198,5 @@ def _update(table: sa.Table, fields: frozenset[str]) -> tuple[Many, Values]:
     The same, for those fields by key and older version, which comes last.
     """
     keys = [column.name for column in table.primary_key]
-    new: dict[str, sa.BindParameter[Any]] = {
-        name: sa.bindparam(f"new_{name}") for name in (*sorted(fields), *keys)
-    }
-    statement = (
-        sa.update(table)
-        .where(*(table.c[key] == new[key] for key in keys), table.c.version == sa.bindparam("old"))
-        .values({name: new[name] for name in sorted(fields)})
-    )
-    named = (*(bind.key for bind in new.values()), "old")
-    return Many(statement, named), attrgetter(*new)
+    names = sorted(fields)
+    return changing(table, names, by=(*keys, "version")), attrgetter(*names, *keys)

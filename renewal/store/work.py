@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from renewal.store import rows
 from renewal.store.books import Books
 from renewal.store.log import tell
+from renewal.store.many import adding
 from renewal.store.shelf import Shelf
 from schema.codec import encode, kind_of
 from schema.tables.books import payments
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from renewal.store.vault import Vault
     from schema.events import Event
 
-_decided = sa.insert(decisions)
+_DECIDED = (
+    "certificate", "at", "about", "what", "why",
+    "threshold", "channel", "until", "message", "renewal",
+)  # fmt: skip
+_decided = adding(decisions, _DECIDED)
 _new_id = sa.text(
     "SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)"
 )
@@ -44,8 +49,9 @@ class Work:
         self.who = who  #: the store's name, by which it knows its own commits
         self.writes = writes
         self._events: list[tuple[object, ...]] = []  # as log.TOLD
-        self._decisions: list[dict[str, object]] = []
+        self._decisions: list[tuple[object, ...]] = []  # as _DECIDED
         self._highest: dict[str, int] = {}  # of the keys given out, by table
+        self._kept: dict[str, list[int]] = {}  # keys to give out, by table
 
     @cached_property
     def customers(self) -> Shelf[rows.Customer]:
@@ -120,27 +126,21 @@ class Work:
         Write down what was decided about a certificate and why, for ``xuqi why``.
         """
         self._decisions.append(
-            {
-                "certificate": certificate,
-                "at": self.at,
-                "about": about,
-                "what": what,
-                "why": why[:200],
-                "threshold": threshold,
-                "channel": channel,
-                "until": until,
-                "message": message,
-                "renewal": renewal,
-            }
-        )
+            (
+                certificate, self.at, about, what, why[:200],
+                threshold, channel, until, message, renewal,
+            )
+        )  # fmt: skip
 
     def new_ids(self, table: sa.Table, count: int) -> Sequence[int]:
         """
         Return keys, in order, for rows about to be put; nobody else gets them.
         """
         if self.connection.dialect.name == "postgresql":
-            named = {"table": table.name, "count": count}
-            return self.connection.scalars(_new_id, named).all()
+            kept = self._kept.setdefault(table.name, [])
+            self._ask_for_ids(table, count - len(kept))
+            given, kept[:] = kept[:count], kept[count:]
+            return given
         # The one writer holds the lock, so that nobody else can be counting.
         highest = self._highest.get(table.name)
         if highest is None:
@@ -148,9 +148,22 @@ class Work:
         self._highest[table.name] = highest + count
         return range(highest + 1, highest + count + 1)
 
+    def will_need_ids(self, table: sa.Table, count: int) -> None:
+        """
+        Ask once for what ``new_ids`` will give out one by one.
+        """
+        if self.connection.dialect.name == "postgresql":
+            self._ask_for_ids(table, count)
+
+    def _ask_for_ids(self, table: sa.Table, count: int) -> None:
+        if count > 0:
+            named = {"table": table.name, "count": count}
+            found = self.connection.scalars(_new_id, named).all()
+            self._kept.setdefault(table.name, []).extend(found)
+
     def flush(self) -> None:
         """
-        Write what was collected: one ``executemany`` for each table.
+        Write what was collected: one statement for each table.
         """
         for shelf in self._shelves_in_order():
             shelf.flush()
@@ -158,7 +171,7 @@ class Work:
             self.books.flush()
         if self._decisions:
             decided, self._decisions = self._decisions, []
-            self.connection.execute(_decided, decided)
+            _decided.execute(self.connection, decided)
         if self._events:  # last, because they are written one transaction after another
             told, self._events = self._events, []
             tell(self, told)

@@ -319,6 +319,19 @@ def test_keys_are_given_once_though_many_ask(store: Store, elsewhere: Store) -> 
     assert count(store, people.customers) == [100]
 
 
+def test_keys_are_asked_for_once_for_a_whole_batch(store: Store) -> None:
+    asked = []
+    with store.work() as work:
+        sa.event.listen(
+            work.connection, "before_cursor_execute", lambda *told: asked.append(told[2])
+        )
+        work.will_need_ids(people.customers, 3)
+        ids = [number for _ in range(3) for number in work.new_ids(people.customers, 1)]
+
+    assert len(set(ids)) == 3
+    assert len(asked) == 1
+
+
 # --- rules that the database keeps --------------------------------------------------------------
 
 
