@@ -93,7 +93,7 @@ class ManyProcesses:
     def tick(self) -> None:
         self._changes = -1
         self._bell.ring()
-        self._until(lambda: [f"the job {job}" for job in self._bell.unanswered()])
+        self._until(self._unanswered)
 
     def work(self) -> None:
         """
@@ -114,22 +114,34 @@ class ManyProcesses:
         """
         self._changes = -1
 
-    def _until(self, left: Callable[[], Sequence[str]]) -> None:
+    def _until(self, left: Callable[[], Mapping[str, str]]) -> None:
+        """
+        Wait until nothing is left for any room.
+        """
         began = time.monotonic()
         pause, creeps_at = FIRST_LOOK, began + STANDS_FOR
         while found := left():
+            self.members.busy = frozenset(
+                name for name in self.members.members if name.rpartition("-")[0] in found
+            )
             now = time.monotonic()
             if now > began + GIVES_UP_AFTER:
-                raise StuckError(f"after {GIVES_UP_AFTER:.0f} s there is left: {', '.join(found)}")
+                told = ", ".join(f"{room}: {what}" for room, what in found.items())
+                raise StuckError(f"after {GIVES_UP_AFTER:.0f} s there is left for {told}")
             if now > creeps_at:
                 self.clock.advance_to(self.clock.now() + CREEPS)
                 creeps_at = now + STANDS_FOR
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_LOOK)
+        self.members.busy = frozenset()
 
-    def _left(self) -> Sequence[str]:
+    def _unanswered(self) -> Mapping[str, str]:
+        jobs = self._bell.unanswered()
+        return {SCHEDULER: f"the jobs {', '.join(jobs)}"} if jobs else {}
+
+    def _left(self) -> Mapping[str, str]:
         """
-        What is to be done now. What is in hand is not committed yet, so it is found, too.
+        What each room has to do now. What is in hand is not committed yet, so it is found, too.
         """
         newest, found = self._in_store()
         if found:
@@ -137,26 +149,26 @@ class ManyProcesses:
         try:
             behind = self._backlog.of(self._groups)
         except LogUnavailableError as error:
-            return [str(error)]
+            return {"the broker": str(error)}
         if any(behind.values()):
-            return [f"{count} events for {group}" for group, count in behind.items() if count]
+            return {group: f"{count} events" for group, count in behind.items() if count}
         again, found = self._in_store()
-        return found or ([] if again == newest else ["news"])
+        return found or ({} if again == newest else {RELAY: "news"})
 
-    def _in_store(self) -> tuple[int, Sequence[str]]:
+    def _in_store(self) -> tuple[int, Mapping[str, str]]:
         """
         The newest event, what waits for a relay, and who has waited long enough.
         """
         codes = [Topic.CODES.value]
         with self.house.store.look() as look:
             news = figures.news(look, self._seen)
-            waits = {
-                lane: gauges.not_relayed(look, lane, codes, others=lane == OTHERS)
+            waiting = sum(
+                gauges.not_relayed(look, lane, codes, others=lane == OTHERS)
                 for lane in (CODES, OTHERS)
-            }
+            )
         self._seen, self._next_due = news.newest, news.next_due
-        found = [f"{count} events for {lane}" for lane, count in waits.items() if count]
-        return news.newest, [*found, *(f"what is due for {group}" for group in news.due)]
+        found = {RELAY: f"{waiting} events"} if waiting else {}
+        return news.newest, {**found, **dict.fromkeys(news.due, "what is due")}
 
 
 class _FarCounter:
@@ -190,11 +202,12 @@ class _FarCounter:
         while time.monotonic() < until:
             pipe = self._member.pipe
             try:
-                if pipe is not self._pipe:
-                    for reader, card in self._cards.items():
-                        self._told(pipe, "insert", reader, card)
-                    self._pipe = pipe
-                return self._told(pipe, name, *arguments)
+                with self._bank.members.at_work(self._member.name):
+                    if pipe is not self._pipe:
+                        for reader, card in self._cards.items():
+                            self._told(pipe, "insert", reader, card)
+                        self._pipe = pipe
+                    return self._told(pipe, name, *arguments)
             except (EOFError, OSError):
                 time.sleep(FIRST_LOOK)  # it was killed, and is being started
         raise StuckError(f"{self._member.name} does not come back")

@@ -30,7 +30,10 @@ _PRELOADED = ["xuqi.demo.rooms", "renewal.eventlog.kafka", "psycopg"]
 LOOK_EVERY = 0.05  #: seconds
 STOPS_WITHIN = 20.0  #: seconds
 #: Seconds from one kill to the next, at least and at most.
-KILLS_EVERY = (0.5, 4.0)
+KILLS_EVERY = (0.3, 3.0)
+#: How often one is killed that has something in hand, for how many seconds that is waited for, and
+#: how long after it was given to it at most: a step takes some milliseconds.
+AT_WORK, WAITS_FOR_WORK, IN_THE_MIDDLE, LOOK_CLOSELY = 0.8, 2.0, 0.04, 0.001
 
 
 @dataclass
@@ -69,9 +72,9 @@ class Members:
 
     members: Mapping[str, Member]
     seed: int
-    kills_every: tuple[float, float] = KILLS_EVERY
     kills: Counter[str] = field(default_factory=Counter)  #: by the member's name
     ended: list[str] = field(default_factory=list)  #: who ended by itself, and how
+    busy: frozenset[str] = frozenset()  #: who has something in hand now, as far as is known
     _stop: threading.Event = field(default_factory=threading.Event)
     _one: threading.RLock = field(default_factory=threading.RLock)
 
@@ -92,14 +95,19 @@ class Members:
     @contextmanager
     def killing(self) -> Iterator[None]:
         """
-        Kill one of them at random now and then, with SIGKILL.
+        Kill one of them at random now and then, with SIGKILL; most often one that is at work.
         """
         over = threading.Event()
         chance = random.Random(f"kills {self.seed}")  # noqa: S311 - a story, no secret
 
         def kill() -> None:
-            while not over.wait(chance.uniform(*self.kills_every)):
-                self.kill(chance.choice(sorted(self.members)))
+            while not over.wait(chance.uniform(*KILLS_EVERY)):
+                until = time.monotonic() + (WAITS_FOR_WORK if chance.random() < AT_WORK else 0.0)
+                while not self._spared() and time.monotonic() < until and not over.is_set():
+                    time.sleep(LOOK_CLOSELY)
+                at_work = self._spared()
+                over.wait(chance.random() * IN_THE_MIDDLE)
+                self.kill(chance.choice(at_work or sorted(self.members)))
 
         killer = threading.Thread(target=kill, name="killer")
         killer.start()
@@ -108,6 +116,21 @@ class Members:
         finally:
             over.set()
             killer.join()
+
+    @contextmanager
+    def at_work(self, name: str) -> Iterator[None]:
+        self.busy = frozenset({name})
+        try:
+            yield
+        finally:
+            self.busy = frozenset()
+
+    def _spared(self) -> list[str]:
+        """
+        Who is at work now, and was not killed much more often than others.
+        """
+        fewest = min(self.kills[name] for name in self.members)
+        return sorted(name for name in self.busy if self.kills[name] <= fewest + 2)
 
     def kill(self, name: str) -> None:
         with self._one:
