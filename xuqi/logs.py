@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
@@ -107,10 +108,12 @@ def connection(settings: Settings) -> Connection:
 
 
 def _security(settings: Settings, told: dict[str, str]) -> dict[str, str]:
-    for name in told:
+    for name, value in told.items():
         if name not in PASSES:
             known = ", ".join(sorted({*PASSES, PREFIX}))
             raise SettingsError(f"XUQI_LOG_URL: {name} is none of {known}")
+        if name.startswith("ssl_") and not Path(value).is_file():
+            raise SettingsError(f"XUQI_LOG_URL: {name}: there is no file {value!r}")
     _one_of(told, "security_protocol", PROTOCOLS)
     _one_of(told, "sasl_mechanism", MECHANISMS)
     sasl = told.get("security_protocol", "").startswith("SASL_")

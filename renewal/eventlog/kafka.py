@@ -89,6 +89,38 @@ class Connection:
         return {"bootstrap_servers": list(self.servers), **self.security}
 
 
+#: What is said against us while we knock, and which setting of the log's URL to look at; what
+#: tells most comes first.
+BLAMES = (
+    ("SaslAuthenticationFailed", "sasl_plain_username and the secret kafka are not the broker's"),
+    ("CERTIFICATE_VERIFY_FAILED", "ssl_cafile has not signed this broker's certificate"),
+    ("BAD_CERTIFICATE", "ssl_certfile is no certificate that the broker takes"),
+    ("ALERT_CERTIFICATE", "ssl_certfile is no certificate that the broker takes"),
+    ("ALERT_UNKNOWN_CA", "ssl_certfile is no certificate that the broker takes"),
+    ("WRONG_VERSION_NUMBER", "security_protocol says TLS, and the broker speaks none there"),
+    ("InvalidReceiveError", "security_protocol says no TLS, and the broker wants it there"),
+    # A client that is slow to read sees no more of a refusal.
+    (
+        "socket disconnected",
+        "the broker hangs up: look at security_protocol, sasl_plain_username and the secret kafka",
+    ),
+)
+
+
+class _RefusedError(KafkaError):  # type: ignore[misc]  # the client has no types
+    """
+    A broker is there, and does not let us in; the text names the setting.
+    """
+
+
+def _unavailable(error: KafkaError) -> LogUnavailableError:
+    """
+    Our error; of a foreign one the kind alone, for its text might hold anything.
+    """
+    why = error.args[0] if isinstance(error, _RefusedError) else type(error).__name__
+    return LogUnavailableError(f"Kafka: {why}")
+
+
 class Publisher:
     """
     Sends records and returns only when each of them is acknowledged.
@@ -123,7 +155,7 @@ class Publisher:
             except KafkaError as error:
                 self._drop()
                 _collect()
-                raise LogUnavailableError(f"Kafka: {type(error).__name__}") from error
+                raise _unavailable(error) from error
 
     def _open(self) -> KafkaProducer:
         if self._client is None:
@@ -151,16 +183,39 @@ class _Client:
 
     def __init__(self, kind: Any, *topics: str, **settings: Any) -> None:  # noqa: ANN401 - untyped
         self._network: list[Any] = []
+        self._blamed = len(BLAMES)  #: the best reason heard, by its place
 
         def network(**own: Any) -> Any:  # noqa: ANN401 - as above
             self._network.append(kind.DEFAULT_CONFIG["kafka_client"](**own))
+            self._overhear(self._network[-1])
             return self._network[-1]
 
         try:
             self.does = kind(*topics, **settings, kafka_client=network)
-        except KafkaError:
+        except KafkaError as error:
             self._cut()
+            if self._blamed < len(BLAMES):
+                raise _RefusedError(f"XUQI_LOG_URL: {BLAMES[self._blamed][1]}") from error
             raise
+
+    def _overhear(self, network: Any) -> None:  # noqa: ANN401 - as above
+        """
+        Whatever keeps it from its broker, the client tells a time-out: the reason is its line's.
+        """
+        lines = network._manager  # noqa: SLF001 - nothing public knows the reason
+        connect = lines.get_connection
+
+        def connecting(*which: Any, **how: Any) -> Any:  # noqa: ANN401 - as above
+            line = connect(*which, **how)
+            line.init_future.add_errback(self._blame)
+            return line
+
+        lines.get_connection = connecting
+
+    def _blame(self, reason: BaseException) -> None:
+        told = f"{type(reason).__name__}: {reason}"
+        heard = (place for place, (sign, _) in enumerate(BLAMES) if sign in told)
+        self._blamed = min(self._blamed, next(heard, self._blamed))
 
     def close(self, **how: Any) -> None:  # noqa: ANN401 - as above
         try:
@@ -279,7 +334,7 @@ class KafkaReader:
         except KafkaError as error:
             self._leave()
             _collect()
-            raise LogUnavailableError(f"Kafka: {type(error).__name__}") from error
+            raise _unavailable(error) from error
         for place, records in found.items():
             self._given[place] = records[0].offset
             self._behind[place] = records[-1].offset + 1
@@ -319,7 +374,7 @@ class KafkaReader:
         try:
             self._client.does.commit(offsets, timeout_ms=int(COMMIT.total_seconds() * 1000))
         except KafkaError as error:
-            raise LogUnavailableError(f"Kafka: {type(error).__name__}") from error
+            raise _unavailable(error) from error
 
     def _leave(self) -> None:
         client, self._client = self._client, None
@@ -412,7 +467,7 @@ class Backlog:
         except KafkaError as error:
             self.close()
             _collect()
-            raise LogUnavailableError(f"Kafka: {type(error).__name__}") from error
+            raise _unavailable(error) from error
 
     def _counted(
         self, admin: KafkaAdminClient, groups: Mapping[str, Collection[str]]
@@ -556,4 +611,4 @@ def _admin(connection: Connection) -> Iterator[KafkaAdminClient]:
         finally:
             admin.close()
     except KafkaError as error:
-        raise LogUnavailableError(f"Kafka: {type(error).__name__}") from error
+        raise _unavailable(error) from error

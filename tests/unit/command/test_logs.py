@@ -44,14 +44,23 @@ def test_each_broker_is_named() -> None:
     assert found.settings == {"bootstrap_servers": list(found.servers)}
 
 
-def test_tls_settings_pass_through() -> None:
-    url = "kafka://a:9093?security_protocol=SSL&ssl_cafile=/ca.pem&ssl_certfile=/c.pem&ssl_keyfile=/k.pem"
+def test_tls_settings_pass_through(tmp_path: Path) -> None:
+    files = {name: str(tmp_path / name) for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile")}
+    for path in files.values():
+        Path(path).touch()
+    named = "&".join(f"{name}={path}" for name, path in files.items())
 
-    found = connection(settings(url)).settings
+    found = connection(settings(f"kafka://a:9093?security_protocol=SSL&{named}")).settings
 
+    assert {name: found[name] for name in files} == files
     assert found["security_protocol"] == "SSL"
-    assert (found["ssl_cafile"], found["ssl_certfile"]) == ("/ca.pem", "/c.pem")
-    assert found["ssl_keyfile"] == "/k.pem"
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    url = f"kafka://a:9093?security_protocol=SSL&ssl_cafile={tmp_path}/ca.pem"
+
+    with pytest.raises(SettingsError, match="ssl_cafile: there is no file"):
+        connection(settings(url))
 
 
 def test_all_that_passes_through_is_known_to_each_client() -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from xuqi.demo.servers import CannotStartError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 VERSION = "4.3.1"
 LOG4J = "2.24.3"
@@ -84,6 +84,26 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Listener:
+    """
+    One more way to a broker, beside the plain one; ``settings`` are the broker's, for it alone.
+    """
+
+    name: str
+    protocol: str  #: SSL, SASL_SSL, SASL_PLAINTEXT
+    settings: Mapping[str, object]
+    port: int = field(default_factory=free_port)
+
+    @property
+    def server(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def properties(self) -> dict[str, object]:
+        prefix = f"listener.name.{self.name.lower()}."
+        return {prefix + name: value for name, value in self.settings.items()}
+
+
 @dataclass
 class Broker:
     """
@@ -97,6 +117,8 @@ class Broker:
     voters: str
     cluster: str
     replicas: int
+    listeners: Sequence[Listener] = ()
+    scram: Sequence[str] = ()  #: users: SCRAM-SHA-256=[name=...,password=...]
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     @property
@@ -110,19 +132,25 @@ class Broker:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "log4j2.properties").write_text(_LOG4J)
         (self.folder / "server.properties").write_text(self._properties())
-        done = self._java("kafka.tools.StorageTool", "format", "-t", self.cluster, "-c")
+        users = [word for user in self.scram for word in ("--add-scram", user)]
+        format_ = ("kafka.tools.StorageTool", "format", *users, "-t", self.cluster, "-c")
+        done = self._java(*format_)
         if done.returncode != 0:
             raise CannotStartError(f"the log's folder could not be made: {done.stderr.decode()}")
 
     def _properties(self) -> str:
+        inside = {"CONTROLLER": f"127.0.0.1:{self.controller_port}"}
+        outside = {"PLAINTEXT": self.server} | {it.name: it.server for it in self.listeners}
+        protocols = dict.fromkeys(("PLAINTEXT", "CONTROLLER"), "PLAINTEXT")
+        protocols |= {it.name: it.protocol for it in self.listeners}
         settings = {
             "process.roles": "broker,controller",
             "node.id": self.node,
             "controller.quorum.voters": self.voters,
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listeners": _pairs(inside | outside, "://"),
+            "advertised.listeners": _pairs(outside, "://"),
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listener.security.protocol.map": _pairs(protocols, ":"),
             "log.dirs": self.folder / "data",
             "auto.create.topics.enable": "false",
             "offsets.topic.num.partitions": 4,
@@ -137,6 +165,8 @@ class Broker:
             "broker.heartbeat.interval.ms": 500,
             "replica.lag.time.max.ms": 3000,
         }
+        for one in self.listeners:
+            settings |= one.properties()
         return "".join(f"{name}={value}\n" for name, value in settings.items())
 
     def _command(self, *words: str) -> list[str]:
@@ -189,6 +219,10 @@ class Broker:
             self.process = None
 
 
+def _pairs(values: Mapping[str, str], between: str) -> str:
+    return ",".join(f"{name}{between}{value}" for name, value in values.items())
+
+
 @dataclass
 class Cluster:
     brokers: Sequence[Broker]
@@ -220,9 +254,16 @@ def collect() -> None:
             gc.collect()
 
 
-def cluster(folder: Path, *, nodes: int = 1) -> Cluster:
+def cluster(
+    folder: Path,
+    *,
+    nodes: int = 1,
+    listeners: Sequence[Listener] = (),
+    scram: Sequence[str] = (),
+) -> Cluster:
     """
-    Settings for a new cluster in that folder; ``start`` makes it run.
+    Settings for a new cluster in that folder; ``start`` makes it run. ``listeners`` are those of
+    the only node.
     """
     ports = [(free_port(), free_port()) for _ in range(nodes)]
     voters = ",".join(f"{n}@127.0.0.1:{c}" for n, (_, c) in enumerate(ports, start=1))
@@ -238,6 +279,8 @@ def cluster(folder: Path, *, nodes: int = 1) -> Cluster:
                 voters=voters,
                 cluster=name,
                 replicas=nodes,
+                listeners=listeners,
+                scram=scram,
             )
             for number, (port, controller) in enumerate(ports, start=1)
         ]

@@ -1,0 +1,207 @@
+"""TLS and SASL as XUQI_LOG_URL says it: who may, reads and writes; who may not is told why."""
+
+from __future__ import annotations
+
+import ipaddress
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from renewal.eventlog.kafka import Topics
+from renewal.eventlog.port import LogUnavailableError
+from tests.flows.kafka.rig import ON_KAFKA, took, until
+from tests.stores import opened, sqlite_url
+from tests.unit.delivery.scripted import asked
+from xuqi.demo.servers.kafka import Listener, cluster
+from xuqi.logs import connection, declared_topics, open_log
+from xuqi.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from renewal.eventlog.kafka import KafkaLog
+
+pytestmark = ON_KAFKA
+
+PASSWORD = "a-password-that-is-nowhere-else"  # noqa: S105 - of this test
+NOW = datetime.now(UTC)
+
+
+class Authority:
+    """A CA of this test, and what it has signed: files in its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _named(folder.name)
+        self.file = folder / "ca.pem"
+        made = self._signed(self._name, self._key.public_key(), ca=True)
+        self.file.write_bytes(made.public_bytes(Encoding.PEM))
+
+    def issue(self, who: str) -> Path:
+        """A file with the key, its certificate and no password, as a broker wants it."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        made = self._signed(_named(who), key.public_key(), ca=False)
+        form = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        path = self.folder / f"{who}.pem"
+        path.write_bytes(key.private_bytes(*form) + made.public_bytes(Encoding.PEM))
+        return path
+
+    def _signed(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, ca: bool
+    ) -> x509.Certificate:
+        host = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW - timedelta(days=1))
+            .not_valid_after(NOW + timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([host]), critical=False)
+        )
+        return builder.sign(self._key, SHA256())
+
+
+def _named(who: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, who)])
+
+
+MODULES = "org.apache.kafka.common.security"
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A broker with TLS, with TLS of both sides, and with SASL over TLS."""
+
+    ours: Authority
+    foreign: Authority
+    tls: Listener
+    mutual: Listener
+    sasl: Listener
+
+    def url(self, to: Listener, *, ca: Authority | None = None, **more: str) -> str:
+        told = {"security_protocol": to.protocol, "ssl_cafile": str((ca or self.ours).file), **more}
+        return f"kafka://{to.server}?" + "&".join(f"{name}={it}" for name, it in told.items())
+
+    def with_certificate(self, whose: Authority) -> str:
+        mine = str(whose.issue("xuqi"))
+        return self.url(self.mutual, ssl_certfile=mine, ssl_keyfile=mine)
+
+    def with_password(self, mechanism: str) -> str:
+        return self.url(self.sasl, sasl_mechanism=mechanism, sasl_plain_username="xuqi")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded")
+    ours, foreign = Authority(folder / "ours"), Authority(folder / "foreign")
+    tls = {
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": ours.issue("broker"),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": ours.file,
+    }
+    plain = f'{MODULES}.plain.PlainLoginModule required user_xuqi="{PASSWORD}";'
+    sasl = {
+        "sasl.enabled.mechanisms": "SCRAM-SHA-256,PLAIN",
+        "scram-sha-256.sasl.jaas.config": f"{MODULES}.scram.ScramLoginModule required;",
+        "plain.sasl.jaas.config": plain,
+    }
+    listeners = (
+        Listener(name="TLS", protocol="SSL", settings=tls),
+        Listener(name="MUTUAL", protocol="SSL", settings={**tls, "ssl.client.auth": "required"}),
+        Listener(name="SASL", protocol="SASL_SSL", settings={**tls, **sasl}),
+    )
+    scram = (f"SCRAM-SHA-256=[name=xuqi,password={PASSWORD}]",)
+    nodes = cluster(folder / "broker", listeners=listeners, scram=scram)
+    try:
+        nodes.start()
+        settings = Settings(log_url=f"kafka://{nodes.servers[0]}")
+        Topics(connection(settings)).apply(declared_topics(settings))
+        yield Guarded(ours, foreign, *listeners)
+    finally:
+        nodes.stop()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A home whose secret for Kafka is the right one."""
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "kafka.key").write_text(f"{PASSWORD}\n")
+    return tmp_path
+
+
+URLS: dict[str, Callable[[Guarded], str]] = {
+    "TLS": lambda it: it.url(it.tls),
+    "TLS of both sides": lambda it: it.with_certificate(it.ours),
+    "SCRAM-SHA-256": lambda it: it.with_password("SCRAM-SHA-256"),
+    "PLAIN": lambda it: it.with_password("PLAIN"),
+}
+
+
+@pytest.mark.parametrize("how", URLS)
+def test_who_has_the_right_papers_writes_and_reads(guarded: Guarded, house: Path, how: str) -> None:
+    settings = Settings(home=house, log_url=URLS[how](guarded))
+    event, group = asked(1), f"reader of {how}".replace(" ", "-")
+    found: list[str] = []
+
+    with opened(sqlite_url(house), make=True) as store:
+        log: KafkaLog = open_log(settings, store)  # type: ignore[assignment]  # as it is on Kafka
+        log.append([event])
+        reader = log.reader(group, [event.place])
+        until(lambda: bool(found), lambda: found.extend(one.identity for one in took(reader)))
+        reader.close()
+        log.close()
+
+    assert set(found) == {event.identity}
+    assert Topics(connection(settings)).missing(declared_topics(settings)) == []
+
+
+REFUSED: dict[str, tuple[Callable[[Guarded], str], str]] = {
+    "a foreign CA": (lambda it: it.url(it.tls, ca=it.foreign), "ssl_cafile has not signed"),
+    "no certificate": (lambda it: it.url(it.mutual), "ssl_certfile is"),
+    "a foreign certificate": (lambda it: it.with_certificate(it.foreign), "ssl_certfile is"),
+    "no TLS": (lambda it: f"kafka://{it.tls.server}", ".*security_protocol"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_who_has_not_is_told_which_setting_to_look_at(guarded: Guarded, what: str) -> None:
+    url, why = REFUSED[what]
+
+    refused(Settings(log_url=url(guarded)), f"Kafka: XUQI_LOG_URL: {why}")
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "PLAIN"])
+def test_a_wrong_password_is_told_and_stands_nowhere(
+    guarded: Guarded, house: Path, mechanism: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = "another-password-that-is-nowhere-else"
+    (house / "secrets" / "kafka.key").write_text(wrong)
+    settings = Settings(home=house, log_url=guarded.with_password(mechanism))
+    caplog.set_level("DEBUG")
+
+    told = refused(settings, "XUQI_LOG_URL: .*sasl_plain_username and the secret kafka")
+
+    assert "Bootstrap failed" in caplog.text
+    assert wrong not in caplog.text
+    assert wrong not in told + repr(connection(settings))
+
+
+def refused(settings: Settings, why: str) -> str:
+    """Every way in says the same; give all that was said, down to the cause."""
+    with pytest.raises(LogUnavailableError, match=why) as caught:
+        Topics(connection(settings)).missing(declared_topics(settings))
+    return "".join(traceback.format_exception(caught.value))
