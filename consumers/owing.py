@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from consumers.sending import contact
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from schema.policy import Policy
 
 QUIET = "quiet hours"
+ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,6 +225,20 @@ class Owing:
     def free_from(self, moment: datetime, channel: Channel, step: int, *, cap: bool) -> datetime:
         since = suppression.cap_ends(moment) if cap else moment
         return allowed_from(since, channel, self.calendar, step=step)
+
+    def again_from(
+        self, customer: Customer, owed: Sequence[Owed], since: datetime, now: datetime
+    ) -> datetime | None:
+        """
+        When a text message that did not arrive may be tried again, if that is within a day and
+        before the next step.
+        """
+        if customer.opted_out or contact(customer, Channel.SMS) is not Contact.GOOD:
+            return None
+        cap = self.sight.sms_today.get(customer.id, 0) >= suppression.SMS_A_DAY
+        until = max(since, self.free_from(now, Channel.SMS, _step(owed), cap=cap))
+        until = self.free_from(until, Channel.SMS, _step(owed), cap=False)
+        return until if until < min(_until(owed, now), since + ONE_DAY) else None
 
     def resumes(
         self, message: Message, kept: Sequence[Owed], customer: Customer, now: datetime

@@ -23,6 +23,7 @@ from consumers.sending import (
 )
 from consumers.wording import earlier_texts, written
 from renewal.errors import GatewayUnavailableError
+from renewal.gateways.sms.errors import Again, follows
 from renewal.outcome import Done, IfInterrupted, Outcome, Retry
 from renewal.rules.suppression import Contact
 from renewal.store import renewals as renewal_queries
@@ -88,7 +89,8 @@ class Reminders:
 
     def preload(self, events: Sequence[ReminderDue | MessageFailed], work: Work) -> None:
         failed = [event.message for event in events if isinstance(event, MessageFailed)]
-        work.messages.load([*map(_message_id, events), *failed])
+        before = [one for message in failed for one in _before(message)]
+        work.messages.load([*map(_message_id, events), *before])
         self.owing.look({event.customer for event in events}, work)
 
     # --- prepare --------------------------------------------------------------------------------
@@ -121,7 +123,33 @@ class Reminders:
         owed = self.owing.not_in_vain(latest, work)
         if not owed:
             return Done()
-        return self._reach(event, customer, owed, self.owing.left(owed, work), work)
+        again = self._again(event, failed, customer, owed, work)
+        return again or self._reach(event, customer, owed, self.owing.left(owed, work), work)
+
+    def _again(
+        self,
+        event: MessageFailed,
+        failed: Message,
+        customer: Customer,
+        owed: list[Owed],
+        work: Work,
+    ) -> Order | Retry | None:
+        """
+        A phone that was off gets the text message again, later and not often, if there is time.
+        """
+        follow = follows(event.code)
+        before = [work.messages.find(one) for one in _before(event.message)]
+        texts = [one for one in before if one is not None and one.channel == Channel.SMS]
+        if follow.again is not Again.LATER or failed.channel != Channel.SMS:
+            return None
+        since = (failed.ended_at or work.at) + follow.again_after
+        until = self.owing.again_from(customer, owed, since, work.at)
+        if until is None or len(texts) > follow.at_most:
+            return None
+        if until > work.at:
+            return Retry(until - work.at, "the phone was off", spends_a_try=False)
+        left = [Channel.SMS, *self.owing.left(owed, work)]
+        return self._send(event, customer, owed, Channel.SMS, work, left=left)
 
     def _reach(
         self,
@@ -156,7 +184,11 @@ class Reminders:
         failed = event.message if isinstance(event, MessageFailed) else None
         claim(work, out, kind="reminder", customer=customer.id, instead_of=failed)
         mine = event.certificate if isinstance(event, ReminderDue) else owed[0].certificate.id
-        thresholds.claim(work, owed, work.messages.get(out.message), mine=mine)
+        message, before = work.messages.get(out.message), work.messages.find(failed or "")
+        if before is not None and before.channel == channel:
+            thresholds.claim_again(work, owed, before.id, message)
+        else:
+            thresholds.claim(work, owed, message, mine=mine)
         if channel is Channel.SMS:
             self.owing.one_more_text(customer.id)
         return Order(
@@ -351,3 +383,11 @@ def _message_id(event: ReminderDue | MessageFailed) -> str:
     if isinstance(event, MessageFailed):
         return f"{event.message}-2"
     return "M" + hashlib.sha256(event.identity.encode()).hexdigest()[:20]
+
+
+def _before(message: str) -> list[str]:
+    """
+    The message and those that it came instead of.
+    """
+    first, *more = message.split("-")
+    return ["-".join((first, *more[:number])) for number in range(len(more) + 1)]

@@ -47,6 +47,23 @@ def claim(work: Work, owed: Sequence[Owed], message: Message, *, mine: int) -> N
         )
 
 
+def claim_again(work: Work, owed: Sequence[Owed], failed: str, message: Message) -> None:
+    """
+    This message tells on the same channel what the one that did not arrive was to tell.
+    """
+    certificates = [one.certificate.id for one in owed]
+    message_queries.hand_on(work, failed, message.id, certificates)
+    for one in owed:
+        work.decide(
+            one.certificate.id,
+            "reminder",
+            "tried again",
+            threshold=one.threshold,
+            channel=message.channel,
+            message=message.id,
+        )
+
+
 def claim_later(work: Work, one: Owed, step: int, message: Message) -> Owed:
     """
     The message tells of a later threshold too, which has passed while it waited.

@@ -18,6 +18,7 @@ DECIDED: Mapping[tuple[str, str], tuple[str, str]] = {
     ("reminder", "undelivered"): ("提醒未送達", "the reminder was not delivered"),
     ("reminder", "uncertain"): ("提醒是否送達不明", "nothing was heard of the reminder"),
     ("reminder", "failed"): ("提醒被業者拒收", "the carrier refused the reminder"),
+    ("reminder", "tried again"): ("簡訊再送一次", "the text message is tried again"),
     ("reminder", "carrier away"): (
         "業者無法連線，改用其他管道",
         "the carrier stayed away: another channel",
@@ -111,6 +112,7 @@ REASONS: Mapping[str, str] = {
     "collected meanwhile": "其間已領取",
     "unreported": "業者六小時內沒有回報",
     "away": "業者無法連線",
+    "the phone was off": "手機關機或收不到訊號",
     "no account is on file": "沒有扣款帳號",
     "fee declined": "費用被拒",
     "renew": "展期",

@@ -40,6 +40,15 @@ def write_claims(work: Work, claims: Sequence[dict[str, object]]) -> None:
         work.connection.execute(sa.insert(told), list(claims))
 
 
+def hand_on(work: Work, failed: str, message: str, certificates: Collection[int]) -> None:
+    """
+    What a message has not told, another one tells on the same channel.
+    """
+    for page in pages(certificates):
+        mine = sa.and_(told.c.message == failed, told.c.certificate.in_(page))
+        work.connection.execute(sa.update(told).where(mine).values(message=message))
+
+
 def withdraw_claims(work: Work, message: str, certificates: Collection[int]) -> list[Told]:
     """
     Let these certificates' thresholds be claimed again: the message never told of them.

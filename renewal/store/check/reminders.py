@@ -39,8 +39,11 @@ _AGAIN = {
 
 def _of_nothing(_given: Given) -> sa.Select[Any]:
     tells = sa.exists().where(told.c.message == m.id)
-    # One that was withdrawn gave its thresholds back.
-    return sa.select(m.id).where(m.kind == "reminder", m.state != "suppressed", ~tells)
+    again = messages.alias().c
+    # One that was withdrawn gave its thresholds back; one that did not arrive may be told again on
+    # its own channel, by a message that has them now.
+    handed_on = sa.exists().where(again.instead_of == m.id, again.channel == m.channel)
+    return sa.select(m.id).where(m.kind == "reminder", m.state != "suppressed", ~tells, ~handed_on)
 
 
 def _claimed_for_nothing(_given: Given) -> sa.Select[Any]:

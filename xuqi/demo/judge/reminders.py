@@ -9,6 +9,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from renewal.gateways.sms.port import Report
 from renewal.rules.quiet import TaiwanCalendar, allowed_from
 from renewal.rules.taipei import TAIPEI, day_of, start_of
 from renewal.rules.window import closes_at
@@ -27,6 +28,8 @@ QUIET = ((time(0), time(9)), (time(12, 30), time(13, 30)), (time(21), time.max))
 URGENT = frozenset({0, 1})
 #: A threshold is looked at by a scheduler that runs every hour, and not at night.
 LOOKED_AT_WITHIN = timedelta(hours=2)
+#: So often a text message that did not arrive may be tried again.
+MOST_AGAIN = 2
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,17 @@ def a_threshold_is_told_once(story: Story) -> Iterator[Violation]:
                 told[to, day, _step(theirs.get(to, ()), day, reminder), tail].append(reminder)
         for (to, day, _, tail), same in told.items():
             certificates = [one for one in theirs.get(to, ()) if day_of(one.issue.not_after) == day]
-            if len(same) > (1 if tail else max(1, len(certificates))):
+            once = 1 if tail else max(1, len(certificates))
+            if len(same) > once + min(sum(map(_lost, same)), MOST_AGAIN):
                 rows = [reminder.row for reminder in same]
                 yield broken("I5", f"told {len(same)} times of one threshold", *rows)
+
+
+def _lost(reminder: Reminder) -> bool:
+    """
+    Its carrier says that it did not arrive: the next one is no second telling.
+    """
+    return isinstance(reminder.row, Sms) and reminder.row.final == Report.UNDELIVERED
 
 
 def _step(theirs: list[Held] | tuple[()], day: date, reminder: Reminder) -> int | None:

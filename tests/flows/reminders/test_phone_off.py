@@ -1,0 +1,159 @@
+"""A phone that was off: the text again, at most twice and a day apart, then the other channel."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from renewal.gateways.sms.mailbox import AnswerLost, Reported
+from renewal.gateways.sms.port import Report
+from renewal.store.check import Given
+from renewal.store.check.reminders import CHECKS
+from tests.flows.reminders.town import Town, taipei
+
+if TYPE_CHECKING:
+    from renewal.gateways.sms.mailbox import Outcome
+    from renewal.gateways.sms.port import Sms
+
+END = taipei("2026-03-20 23:59:59")  #: a Friday
+MONDAY = "2026-03-02 09:00"
+HOUR = timedelta(hours=1)
+
+
+class Killed(BaseException):
+    pass
+
+
+def off(town: Town, code: str, *, times: int) -> None:
+    left = [Reported(report=Report.UNDELIVERED, code=code)] * times
+
+    def fault(_sms: Sms) -> Outcome | None:
+        return left.pop() if left else None
+
+    town.sms_fault = fault
+
+
+def lives(town: Town, until: str) -> None:
+    end = taipei(until)
+    while town.clock.now() < end:
+        town.at(town.clock.now() + HOUR / 2)
+        town.hear_reports()
+
+
+def violations(town: Town) -> list[str]:
+    given = Given(
+        now=town.clock.now(), policies=town.policies.by_product, groups={}, log_is_here=True
+    )
+    with town.store.look() as look:
+        return [one.what for one in CHECKS for _ in one.find(look, given)]
+
+
+def days(town: Town) -> list[tuple[str, str]]:
+    return [(channel, at[5:10]) for channel, at in town.sent()]
+
+
+@pytest.mark.parametrize("code", ["30003", "30008"])
+@pytest.mark.parametrize(
+    ("times", "sent"),
+    [
+        (1, [("sms", "03-02"), ("sms", "03-03")]),
+        (2, [("sms", "03-02"), ("sms", "03-03"), ("sms", "03-04")]),
+        (3, [("sms", "03-02"), ("sms", "03-03"), ("sms", "03-04"), ("mail", "03-04")]),
+    ],
+)
+def test_a_text_that_did_not_arrive_is_tried_twice_more_and_then_goes_by_mail(
+    town: Town, code: str, times: int, sent: list[tuple[str, str]]
+) -> None:
+    off(town, code, times=times)
+    town.add(1, END)
+    town.turn()
+
+    lives(town, "2026-03-05 20:00")
+
+    assert days(town) == sent
+    assert len({row["ref"] for row in town.ledger("sms")}) == len(town.ledger("sms"))
+    assert town.customer(1).mobile_bad is None
+    assert town.dead() == []
+    assert violations(town) == []
+
+
+@pytest.mark.parametrize(
+    ("begins", "told", "day"), [("2026-03-19 09:00", 3, "03-19"), ("2026-03-06 09:00", 30, "03-06")]
+)
+def test_without_time_for_it_the_mail_goes_at_once(
+    town: Town, begins: str, told: int, day: str
+) -> None:
+    """The next step is tomorrow's; or tomorrow is a Saturday."""
+    town.clock.set(taipei(begins))
+    off(town, "30003", times=9)
+    town.add(1, END, told=told)
+    town.turn()
+
+    lives(town, f"2026-{day} 20:00")
+
+    assert days(town) == [("sms", day), ("mail", day)]
+
+
+def test_whoever_renews_meanwhile_is_not_told_again(town: Town) -> None:
+    off(town, "30003", times=1)
+    town.add(1, END)
+    town.turn()
+    lives(town, "2026-03-02 12:00")
+    town.request(1)
+
+    lives(town, "2026-03-04 12:00")
+
+    assert days(town) == [("sms", "03-02")]
+    assert town.dead() == []
+
+
+def test_a_report_that_comes_twice_is_one_more_text(town: Town) -> None:
+    town.add(1, END)
+    town.turn()
+    (ref,) = (row["ref"] for row in town.ledger("sms"))
+
+    for _ in range(3):
+        town.report(ref, Report.UNDELIVERED, "30003")
+        town.drain()
+    town.report(ref, Report.DELIVERED)
+    lives(town, "2026-03-05 12:00")
+
+    assert days(town) == [("sms", "03-02"), ("sms", "03-03")]
+
+
+def test_a_lost_answer_of_the_second_text_makes_no_third(town: Town) -> None:
+    faults: list[Outcome] = [AnswerLost(), Reported(report=Report.UNDELIVERED, code="30003")]
+    town.sms_fault = lambda _sms: faults.pop() if faults else None
+    town.add(1, END)
+    town.turn()
+
+    lives(town, "2026-03-05 12:00")
+
+    assert days(town) == [("sms", "03-02"), ("sms", "03-03")]
+
+
+@pytest.mark.parametrize(
+    "point", ["after intent", "before the call", "after the call", "after answer", "before commit",
+              "committed"]
+)  # fmt: skip
+def test_killed_at_the_second_text_it_is_sent_once(town: Town, point: str) -> None:
+    def kill(name: str) -> None:
+        if name == point:
+            town.probe = lambda _point: None
+            raise Killed
+
+    off(town, "30003", times=1)
+    town.add(1, END)
+    town.turn()
+    lives(town, "2026-03-03 08:30")
+    town.probe = kill
+    with pytest.raises(Killed):
+        lives(town, "2026-03-03 12:00")
+    town.restart()
+
+    lives(town, "2026-03-04 12:00")
+
+    assert days(town) == [("sms", "03-02"), ("sms", "03-03")]
+    assert town.dead() == []
