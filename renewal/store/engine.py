@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: PostgreSQL's serialization_failure and deadlock_detected: the same transaction may succeed next.
 ANOTHER_WAS_FIRST = ("40001", "40P01")
+#: undefined_table and undefined_column, and what was prepared over another shape of the tables.
+OTHER_TABLES = ("42P01", "42703", "0A000")
 #: How PostgreSQL reads: one moment's state, and nothing else.
 LOOKS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 #: Another process may have written: look again at least this often, where commits are not told.
@@ -179,6 +181,11 @@ def _asking() -> Iterator[None]:
         if getattr(error.orig, "sqlstate", None) in ANOTHER_WAS_FIRST:
             raise ConflictError("another transaction was first") from error
         raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
+    except sa.exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) not in OTHER_TABLES:
+            raise
+        told = "the tables are not as this program knows them: run the program that made them"
+        raise StoreUnavailableError(told) from error
     except sa.exc.TimeoutError as error:
         raise StoreUnavailableError("every connection to the database is in use") from error
 

@@ -11,10 +11,13 @@ import pytest
 import sqlalchemy as sa
 from alembic import autogenerate, migration, script
 
+from renewal.store.engine import StoreUnavailableError
+from renewal.store.rows import Payment
 from schema import migrate
-from schema.migrate import HEAD, MIGRATIONS, MigrationError, upgrade, version_of
+from schema.migrate import HEAD, MIGRATIONS, MigrationError, downgrade, upgrade, version_of
 from schema.migrations import of_dialect
 from schema.tables import metadata
+from tests.flows.world import BROWSER, CARD, TOKEN, Weather, World, open_world
 from tests.stores import sqlite_url
 from xuqi.demo.servers.postgresql import database
 
@@ -117,3 +120,102 @@ def test_an_empty_sqlite_database_is_made_without_alembic(tmp_path: Path) -> Non
     )
 
     subprocess.run([sys.executable, "-c", code, sqlite_url(tmp_path)], check=True)
+
+
+# --- with work in flight ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def world(empty: str, tmp_path: Path) -> Iterator[World]:
+    """
+    A renewal that is requested, one whose bank is away, a payment that is asked for; nothing of
+    it is delivered but what waits for the bank.
+    """
+    weather = Weather()
+    opened = open_world(tmp_path / "home", store_url=empty, weather=weather)
+    weather.bank = lambda _booking: "unavailable"
+    opened.requested(CARD)
+    payment = opened.centre.pay(TOKEN)
+    assert isinstance(payment, Payment)
+    opened.drain()
+    opened.requested(BROWSER)
+    yield opened
+    opened.close()
+
+
+def contents(url: str) -> dict[str, list[str]]:
+    """Every row of every table."""
+    names = [name for name in metadata.tables if name != "alembic_version"]
+    return {name: sorted(map(repr, ask(url, f"SELECT * FROM {name}"))) for name in names}  # noqa: S608 - our own tables
+
+
+def test_one_step_back_and_up_again_loses_nothing_of_what_is_under_way(
+    world: World, empty: str
+) -> None:
+    before = contents(empty)
+
+    downgrade(empty, "0001")
+    back = contents(empty)
+    upgrade(empty)
+
+    assert ask(empty, "SELECT version_num FROM alembic_version") == [(HEAD,)]
+    assert back == contents(empty) == before
+    assert all(before[name] for name in ("renewals", "parked", "events", "payments", "inbox"))
+    world.weather.bank = lambda _booking: None
+    world.drain_over()
+    assert world.dead() == []
+    assert world.rows("SELECT state FROM payments") == [("paid",)]
+    assert world.rows("SELECT count(*) FROM parked") == [(0,)]
+
+
+def test_an_older_shape_gets_every_step_with_what_is_under_way(world: World, empty: str) -> None:
+    downgrade(empty, "0001")
+    world.drain()
+    before = contents(empty)
+
+    upgrade(empty)
+
+    assert contents(empty) == before
+    assert before["renewals"]
+
+
+def test_who_stays_connected_goes_on_through_every_step(world: World, empty: str) -> None:
+    def back_and_up() -> None:
+        for _ in range(3):
+            downgrade(empty, "0001")
+            upgrade(empty)
+
+    world.weather.bank = lambda _booking: None
+    with ThreadPoolExecutor() as pool:
+        moving = pool.submit(back_and_up)
+        while not moving.done():
+            world.drain()
+        moving.result()
+
+    world.drain_over()
+
+    assert world.dead() == []
+    assert world.rows("SELECT state FROM payments") == [("paid",)]
+
+
+def test_a_program_that_does_not_know_the_tables_waits_and_gives_nothing_up(
+    world: World, empty: str
+) -> None:
+    ask(empty, "ALTER TABLE payments RENAME TO of_another_release")
+    with pytest.raises(StoreUnavailableError):
+        world.drain_over()
+    ask(empty, "ALTER TABLE of_another_release RENAME TO payments")
+
+    world.weather.bank = lambda _booking: None
+    world.drain_over()
+
+    assert world.dead() == []
+    assert world.rows("SELECT state FROM payments") == [("paid",)]
+
+
+@pytest.mark.parametrize("to", ["0003", "0000", "head"])
+def test_there_is_a_way_back_to_older_shapes_only(empty: str, to: str) -> None:
+    upgrade(empty)
+
+    with pytest.raises(MigrationError, match=f"no way back to {to}"):
+        downgrade(empty, to)

@@ -19,3 +19,19 @@ def command() -> None:
 def upgrade(desk: Desk) -> None:
     desk.store  # noqa: B018 - opening it is what brings it up to date
     desk.say("資料庫已是最新結構", "the database is up to date")
+
+
+@command.command(
+    help="退回舊版程式認得的結構。\n\nTake the tables back to an older shape, for an older program."
+)
+@click.argument("revision")
+@desk
+def downgrade(desk: Desk, revision: str) -> None:
+    from renewal.errors import XuqiError  # noqa: PLC0415 - help needs none
+    from schema import migrate  # noqa: PLC0415
+
+    try:
+        migrate.downgrade(desk.settings.store, revision)
+    except migrate.MigrationError as error:
+        raise XuqiError(str(error)) from error
+    desk.say(f"資料庫已退回結構 {revision}", f"the database is back at {revision}")

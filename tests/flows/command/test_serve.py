@@ -134,6 +134,17 @@ def test_it_serves_crl_and_ocsp_which_openssl_verifies_while_its_consumers_work(
     assert {loop["name"] for loop in status["serve"]["loops"]} >= set(status["consumers"])
 
 
+def test_it_goes_on_while_its_tables_go_a_step_back_and_up_again(bank: Bank) -> None:
+    with serving(bank.home):
+        steps = [bank.run("db", "downgrade", "0001"), bank.run("db", "upgrade")]
+        nowhere = bank.run("db", "downgrade", "0009")
+        revocation_asked(bank)
+        eventually(lambda: state_of(bank, sample.BROWSER) == "revoked")
+
+    assert [step.exit_code for step in steps] == [0, 0]
+    assert (nowhere.exit_code, "no way back to 0009" in nowhere.stderr) == (1, True)
+
+
 def test_what_was_asked_before_a_power_cut_is_done_after_it(bank: Bank) -> None:
     first = started(bank.home)
     address_of(first)
