@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from tests.flows.kafka.rig import Rig
 
 SOON = timedelta(milliseconds=200)
+#: What is asked again with the same id is not done again: so do a bank and a CA.
+KNOWS_IDS = "knows ids"
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Writes:
 
     path: Path
     who: str
+    outside: str = ""
 
     def preload(self, events: Sequence[ChangeRequested], work: Work) -> None:
         pass
@@ -54,13 +58,16 @@ class Writes:
 
     def carry_out(self, order: Order) -> object:
         line = f"{order.event.certificate} {order.event.number}"
-        if not (order.again and any(done.startswith(f"{line} ") for done in lines(self.path))):
-            with self.path.open("a") as ledger:
+        with self.path.open("a") as ledger:
+            fcntl.flock(ledger, fcntl.LOCK_EX)
+            looks = order.again or self.outside == KNOWS_IDS
+            if not (looks and any(done.startswith(f"{line} ") for done in lines(self.path))):
                 ledger.write(f"{line} {self.who}\n")
         return "done"
 
     def conclude(self, order: Order, answer: str, work: Work) -> Outcome:  # noqa: ARG002 - the port
         event = order.event
+        work.decide(event.certificate, "test", f"{event.number}")
         return Done(
             (
                 CertificateChanged(
@@ -76,16 +83,20 @@ def lines(path: Path) -> list[str]:
 
 def live(told: dict[str, str]) -> None:
     """
-    Deliver until the process is killed, by its own hand at a point or by another's.
+    Deliver until the process is killed, by its own hand at a point or by another's; at another
+    point it stands still, once, until it is woken.
     """
 
     def probe(point: str) -> None:
         if point == told["die_at"]:
             os.kill(os.getpid(), signal.SIGKILL)
+        if point == told["stop_at"]:
+            told["stop_at"] = ""
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     connection = Connection(servers=(told["server"],), prefix=told["prefix"])
     log = KafkaLog(connection, member=told["member"] or None)
-    consumer = Writes(Path(told["ledger"]), told["who"])
+    consumer = Writes(Path(told["ledger"]), told["who"], told["outside"])
     reader = log.reader(
         consumer.group, consumer.topics, session_timeout_ms=1_500, heartbeat_interval_ms=300
     )
@@ -97,7 +108,14 @@ def live(told: dict[str, str]) -> None:
 
 @contextmanager
 def member(
-    rig: Rig, ledger: Path, *, who: str, die_at: str = "", slot: str = ""
+    rig: Rig,
+    ledger: Path,
+    *,
+    who: str,
+    die_at: str = "",
+    stop_at: str = "",
+    slot: str = "",
+    outside: str = "",
 ) -> Iterator[subprocess.Popen[bytes]]:
     told = {
         "server": rig.connection.servers[0],
@@ -106,6 +124,8 @@ def member(
         "ledger": str(ledger),
         "who": who,
         "die_at": die_at,
+        "stop_at": stop_at,
+        "outside": outside,
         "member": slot,
     }
     process = subprocess.Popen([sys.executable, "-m", "tests.flows.kafka.member", json.dumps(told)])

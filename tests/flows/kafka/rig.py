@@ -18,11 +18,10 @@ from renewal.eventlog.embedded import EmbeddedLog
 from renewal.eventlog.kafka import KafkaLog, KafkaReader, Publisher
 from schema.tables import metadata
 from schema.topics import declared
-from tests.stores import opened, sqlite_url
+from tests.stores import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from renewal.delivery import Consumer
     from renewal.eventlog.kafka import Connection
@@ -36,6 +35,12 @@ ON_KAFKA = [
     pytest.mark.kafka,
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+#: Where it matters what the database does when several write to it at once.
+ON_EACH_DATABASE = pytest.mark.parametrize(
+    "rig",
+    ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)],
+    indirect=True,
+)
 SOON = timedelta(milliseconds=500)
 TOPICS = [one.name for one in declared(["001"])]
 #: A silent broker is noticed in seconds, as it is in half a minute outside of tests.
@@ -173,6 +178,6 @@ def silent(broker: Broker) -> Iterator[None]:
 
 
 @contextmanager
-def rigged(connection: Connection, folder: Path) -> Iterator[Rig]:
-    with opened(sqlite_url(folder), make=True) as store, ExitStack() as stack:
+def rigged(connection: Connection, url: str) -> Iterator[Rig]:
+    with opened(url, make=True) as store, ExitStack() as stack:
         yield Rig(connection, store, stack)

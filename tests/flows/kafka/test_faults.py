@@ -24,6 +24,7 @@ from tests.flows.kafka.rig import (
     silent,
     until,
 )
+from tests.stores import sqlite_url
 from tests.unit.delivery.scripted import Sql, asked, dead, effects
 from xuqi.demo.servers.kafka import cluster
 
@@ -53,7 +54,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 def own_rig(own: Broker, tmp_path: Path) -> Iterator[Rig]:
     connection = Connection(servers=(own.server,), prefix=f"{tmp_path.name}.")
     Topics(connection).apply(declared(["001"]))
-    with rigged(connection, tmp_path) as rig:
+    with rigged(connection, sqlite_url(tmp_path)) as rig:
         yield rig
 
 

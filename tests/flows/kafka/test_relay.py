@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections import Counter
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,10 +13,12 @@ import pytest
 from producers.relay import CODES, OTHERS
 from renewal.eventlog.kafka import Connection, Topics, TopicsError
 from renewal.store import dead_letters
+from renewal.store import log as queries
 from schema.codec import decode
 from schema.events import ChangeRequested, CodeRequested, RenewalDone, TokenJobEnded
 from schema.topics import declared
-from tests.flows.kafka.rig import ON_KAFKA, Rig, drain
+from tests.flows.kafka.relaying import relay
+from tests.flows.kafka.rig import ON_EACH_DATABASE, ON_KAFKA, Rig, drain, until
 from tests.unit.delivery.scripted import PowerCut, Sql, asked, dead, effects
 
 if TYPE_CHECKING:
@@ -50,6 +55,45 @@ def test_a_relay_killed_anywhere_loses_nothing(rig: Rig, point: str) -> None:
 
     assert Counter(effects(rig.store)) == Counter((e.certificate, e.number) for e in events)
     assert dead(rig.store) == {}
+
+
+@ON_EACH_DATABASE
+def test_a_relay_that_is_killed_at_its_points_and_at_random_loses_nothing_and_keeps_the_order(
+    rig: Rig,
+) -> None:
+    chance, numbers = random.Random(7), count(1)
+    told: list[ChangeRequested] = []
+
+    def tell() -> None:
+        number = next(numbers)
+        events = [asked(key, number) for key in range(10)]
+        rig.tell(*events)
+        told.extend(events)
+        time.sleep(0.01)
+
+    for point in POINTS:
+        with relay(rig, die_at=point) as process:
+            until(lambda: process.poll() == -9, tell)
+    for _ in range(4):
+        carried = position(rig)
+        with relay(rig):
+            until(lambda: position(rig) > carried, tell)  # noqa: B023 - as above
+            end = time.monotonic() + chance.uniform(0, 0.3)
+            until(lambda: time.monotonic() > end, tell)  # noqa: B023 - as above
+    with relay(rig):
+        until(lambda: position(rig) >= len(told))
+    drain(rig.delivery(Sql()))
+
+    found = effects(rig.store)
+    assert Counter(found) == Counter((event.certificate, event.number) for event in told)
+    for key in range(10):
+        assert [number for k, number in found if k == key] == list(range(1, len(told) // 10 + 1))
+    assert dead(rig.store) == {}
+
+
+def position(rig: Rig) -> int:
+    with rig.store.look() as look:
+        return queries.position_of(look, OTHERS)
 
 
 def test_a_backlog_is_carried_in_its_order(rig: Rig) -> None:
