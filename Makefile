@@ -11,7 +11,7 @@ LOCKS := build run station production test bench lock
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-kafka test test-quick check lint format bench bench-long checklist lock station clean
+.PHONY: help setup demo demo-kafka test test-quick check lint format bench bench-long bench-faults checklist lock station clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ bench: $(VENV)/.ready-to-bench ## measure, side by side in one run
 
 bench-long: $(VENV)/.ready-to-bench ## measure with ten million events behind it: make bench-long [ARGS='--past 1000000']
 	$(BIN)/python -m bench aged $(ARGS)
+
+bench-faults: $(VENV)/.ready-to-bench ## measure before and after each fault, and put the table into docs/faults.md
+	$(BIN)/python -m bench faults --into docs/faults.md $(ARGS)
 
 checklist: $(VENV)/.ready-to-test ## print each item of the checklist with the tests that show it
 	@$(BIN)/python -m tests.house.checklist

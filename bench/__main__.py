@@ -1,4 +1,4 @@
-"""Runs the benchmarks: ``python -m bench [steps|renewals|scan|codes|relay|aged] ...``."""
+"""Runs the benchmarks: ``python -m bench [steps|renewals|scan|codes|relay|aged|faults] ...``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import aged, codes, relay, renewals, scan, steps
+from bench import aged, codes, faults, relay, renewals, scan, steps
 from bench.figures import as_json, as_markdown
 
 if TYPE_CHECKING:
     from bench.figures import Figure
 
 ALL = ("steps", "renewals", "scan", "codes", "relay")
-LONG = ("aged",)
+LONG = ("aged", "faults")
 
 
 def main(arguments: list[str]) -> int:
@@ -40,6 +40,8 @@ def _measured(name: str, asked: argparse.Namespace) -> list[Figure]:
         return scan.figures(asked.rows, due=asked.due, rounds=asked.rounds)
     if name == "aged":
         return aged.figures(past=asked.past, items=asked.items, rounds=asked.rounds)
+    if name == "faults":
+        return faults.figures(seconds=asked.window, rounds=asked.rounds, into=asked.into)
     if name == "relay":
         return relay.figures(events=asked.events, rounds=asked.rounds)
     return codes.figures(codes=asked.codes, renewals=asked.renewals)
@@ -48,7 +50,7 @@ def _measured(name: str, asked: argparse.Namespace) -> list[Figure]:
 def _asked(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "which", nargs="*", choices=[*ALL, *LONG, []], help="all but aged, unless named"
+        "which", nargs="*", choices=[*ALL, *LONG, []], help="all but the last two, unless named"
     )
     parser.add_argument("--chain", type=int, default=5_000, help="renewals through the whole chain")
     parser.add_argument("--renewals", type=int, default=10_000, help="of a bulk run beside codes")
@@ -61,6 +63,8 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--events", type=int, default=100_000, help="through the relay")
     parser.add_argument("--past", type=int, default=10_000_000, help="events, for aged")
+    parser.add_argument("--window", type=float, default=8, help="seconds, around each fault")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="put the table of faults there")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, too")

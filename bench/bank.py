@@ -68,7 +68,7 @@ def take_in(house: House, first: int, count: int) -> None:
             assert list(work.new_ids(certificates, len(numbers))) == list(numbers)
             for number in numbers:
                 customer(work, number)
-                _certificate(house, work, number)
+                certificate(house, work, number)
 
 
 def ask(house: House, first: int, count: int) -> list[Asked]:
@@ -146,7 +146,7 @@ def customer(work: Work, number: int) -> None:
     )
 
 
-def _certificate(house: House, work: Work, number: int) -> None:
+def certificate(house: House, work: Work, number: int) -> None:
     product = _product(number)
     not_after = _soon()
     key = ec.generate_private_key(ec.SECP256R1())
@@ -161,7 +161,7 @@ def _certificate(house: House, work: Work, number: int) -> None:
     issued = house.outside.ca.issue(request)
     assert isinstance(issued, Issued), "this CA never lets one wait"
     der = issued.certificate
-    certificate = x509.load_der_x509_certificate(der)
+    made = x509.load_der_x509_certificate(der)
     work.certificates.put(
         Certificate(
             id=number,
@@ -169,9 +169,9 @@ def _certificate(house: House, work: Work, number: int) -> None:
             product=product,
             slot=f"{product}:c{number}",
             token_serial=None,
-            issuer_hash=hashlib.sha256(certificate.issuer.public_bytes()).digest(),
-            serial=f"{certificate.serial_number:x}",
-            spki_sha256=cycle.spki_sha256(certificate),
+            issuer_hash=hashlib.sha256(made.issuer.public_bytes()).digest(),
+            serial=f"{made.serial_number:x}",
+            spki_sha256=cycle.spki_sha256(made),
             certificate_sha256=hashlib.sha256(der).digest(),
             not_before=request.not_before,
             not_after=not_after,

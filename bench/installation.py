@@ -49,6 +49,13 @@ PATIENCE = 120.0
 LOOK_EVERY = 0.05  #: seconds
 
 
+def renewal_id(number: int) -> str:
+    """
+    Of the renewal of that customer's certificate: they ask in the order of their numbers.
+    """
+    return f"R{number:08d}-01"
+
+
 class TooLateError(RuntimeError):
     """
     What was waited for has not come; the text says what.
@@ -151,27 +158,29 @@ class Customers:
     there: int = 0  #: who has a certificate
     asked: dict[str, bank.Asked] = field(default_factory=dict)
     _said: set[str] = field(default_factory=set)
+    _all_done: str = ""  #: every renewal up to this one
 
     def come(self, count: int) -> None:
         seeding: Any = _Seeding(self.house.outside.ca)
-        outside = replace(self.house.outside, ca=seeding)
-        bank.take_in(replace(self.house, outside=outside), self.there + 1, count)
-        self.there += count
+        before = replace(self.house, outside=replace(self.house.outside, ca=seeding))
+        for _ in range(0, count, bank.PAGE):
+            with before.store.work() as work:
+                for number in range(self.there + 1, self.there + bank.PAGE + 1):
+                    bank.customer(work, number)
+                    bank.certificate(before, work, number)
+            self.there += bank.PAGE
 
     def ask(self, count: int) -> None:
         """
-        So many more ask for a renewal.
-
-        Raises:
-            TooLateError: there are not so many left.
+        So many more ask for a renewal; who is not there yet comes first.
         """
         first = len(self.asked) + 1
         if first + count - 1 > self.there:
-            raise TooLateError(f"{self.there} customers are too few")
+            self.come(max(count, bank.PAGE))
         query = sa.select(certificates.c.id, certificates.c.serial, certificates.c.product)
         mine = query.where(certificates.c.id.between(first, first + count - 1))
         for number, serial, product in self.rows(mine):
-            self._say(number, serial, product, "asked", f"R{number:08d}-01")
+            self._say(number, serial, product, "asked", renewal_id(number))
         self.asked |= {one.renewal: one for one in bank.ask(self.house, first, count)}
 
     def prove(self) -> int:
@@ -182,7 +191,7 @@ class Customers:
             sa.select(renewals.c.id, renewals.c.certificate, certificates.c.serial)
             .add_columns(certificates.c.product)
             .join(certificates, certificates.c.id == renewals.c.new_certificate)
-            .where(renewals.c.state == "issued")
+            .where(renewals.c.state == "issued", renewals.c.id > self._all_done)
             .limit(bank.PAGE)
         )
         issued = self.rows(query)
@@ -194,11 +203,23 @@ class Customers:
         bank.prove(self.house, page, [one.signature() for one in page])
         return len(page)
 
-    def done(self) -> int:
+    def under_way(self) -> int:
         """
-        How many renewals have come to their end.
+        How many renewals have not come to their end.
         """
-        return self._count(renewals, renewals.c.state == "done")
+        mine = sa.and_(renewals.c.state != "done", renewals.c.id > self._all_done)
+        first = sa.select(sa.func.min(renewals.c.id), sa.func.count()).where(mine)
+        ((oldest, count),) = self.rows(first)
+        last = int(oldest[1:].partition("-")[0]) - 1 if count else len(self.asked)
+        self._all_done = renewal_id(last)
+        return int(count)
+
+    def done(self, after: str = "") -> int:
+        """
+        How many have, of those that were asked for after that one.
+        """
+        ended = sa.and_(renewals.c.state == "done", renewals.c.id > after)
+        return self._count(renewals, ended)
 
     def settled(self) -> int:
         """
@@ -213,7 +234,7 @@ class Customers:
         ((found,),) = self.rows(sa.select(sa.func.count()).select_from(table).where(which))
         return int(found)
 
-    def rows(self, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+    def rows(self, query: sa.Select[*tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         with self.house.store.look() as look:
             return [tuple(row) for row in look.connection.execute(query)]
 
@@ -252,30 +273,31 @@ class Installation:
         for room in self.rooms.values():
             room.kill()
 
-    def run(self, *, seconds: float = 0, until_done: int | None = None, at_once: int = 0) -> None:
+    def run(self, *, seconds: float, at_once: int) -> None:
         """
-        Let the customers ask and prove, ``at_once`` of them under way, for so long or until so
-        many are done.
+        Let the customers ask and prove for so long, so many of them under way.
         """
-        end = time.monotonic() + (seconds or PATIENCE)
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
-            done = self.customers.done()
-            if until_done is not None and done >= until_done:
-                return
-            wanted = at_once - (len(self.customers.asked) - done)
-            if wanted > 0:
-                self.customers.ask(wanted)
-            if not self.customers.prove():
-                time.sleep(LOOK_EVERY)
-        if until_done is not None:
-            raise TooLateError(f"{self.customers.done()} of {until_done} renewals are done")
+            self._turn(at_once)
 
     def finish(self) -> None:
         """
         Let all that was asked come to its end, and every event of it.
+
+        Raises:
+            TooLateError
         """
-        self.run(until_done=len(self.customers.asked))
+        until(lambda: not self._turn(0), "a renewal is not done")
         until(self._is_quiet, "an event is not settled")
+
+    def _turn(self, at_once: int) -> int:
+        under_way = self.customers.under_way()
+        if under_way < at_once:
+            self.customers.ask(at_once - under_way)
+        if not self.customers.prove():
+            time.sleep(LOOK_EVERY)
+        return under_way
 
     def _is_quiet(self) -> bool:
         before = self.customers.settled()
@@ -351,7 +373,7 @@ def installed(
         Topics(connection(settings), replication=nodes).apply(declared_topics(settings))
         house = build(settings, clock=SystemClock())
         stack.callback(house.store.close)
-        _number_new_certificates_above(house, customers)
+        _number_new_certificates_apart(house)
         saw = OutsideLedger(folder / "outside" / "customers.jsonl", house.clock)
         stack.callback(saw.close)
         made = Installation(
@@ -370,10 +392,10 @@ def installed(
         yield made
 
 
-def _number_new_certificates_above(house: House, customers: int) -> None:
-    beyond = sa.text("SELECT setval(pg_get_serial_sequence('certificates', 'id'), :last)")
+def _number_new_certificates_apart(house: House) -> None:
+    beyond = sa.text("SELECT setval(pg_get_serial_sequence('certificates', 'id'), 10000000)")
     with house.store.work() as work:
-        work.connection.execute(beyond, {"last": customers})
+        work.connection.execute(beyond)
 
 
 def _environment(settings: Settings) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-from bench import pipeline, plumbing, servers
+from bench import faults, pipeline, plumbing, servers
 from bench.__main__ import main
 from bench.figures import as_markdown, at_least, at_most, percentile
 from renewal.outcome import Done
@@ -151,3 +151,27 @@ def _laid(url: str, items: int) -> psycopg.Connection:
 def _told(connection: psycopg.Connection, step: str) -> list[int]:
     found = connection.execute("SELECT seq FROM events WHERE topic = %s", (step,))
     return [seq for (seq,) in found]
+
+
+@pytest.mark.kafka
+@pytest.mark.postgresql
+@pytest.mark.slow
+def test_a_fault_is_measured_and_judged_and_its_table_is_put_between_the_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "FAULTS", faults.FAULTS[3:5])
+    monkeypatch.setattr(faults, "WARM_UP", 0.1)
+    monkeypatch.setattr(faults, "AHEAD", 500)
+    page = tmp_path / "faults.md"
+    page.write_text(f"before\n{faults.BEGIN}\nwhat was there\n{faults.END}\nafter\n")
+
+    found = faults.figures(seconds=1, rounds=1, into=page)
+
+    measured = {one.what.rpartition(": ")[2]: one.value for one in found}
+    assert list(measured) == ["before", "after", "recovery", "lost", "twice", "meanwhile"]
+    assert measured["before"] > 0
+    assert (measured["lost"], measured["twice"]) == (0, 0)
+    text = page.read_text()
+    assert text.startswith(f"before\n{faults.BEGIN}\n\n| fault |")
+    assert text.endswith(f"{faults.END}\nafter\n")
+    assert "what was there" not in text

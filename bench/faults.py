@@ -1,0 +1,264 @@
+"""What the whole chain does in a second before and after each fault, and what a fault costs."""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.figures import Figure, at_least, at_most, median
+from bench.installation import ROOMS, Installation, installed, renewal_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+GOAL, GOAL_MEANWHILE = 95, 90  #: per cent of what it was before
+AT_ONCE = 250  #: renewals under way
+WARM_UP = 20.0  #: seconds
+#: Between these the table stands.
+BEGIN, END = "<!-- make bench-faults -->", "<!-- until here -->"
+AHEAD = 2_000  #: customers who are there before a round begins, so that none comes in a window
+METHOD = (
+    "Faults: PostgreSQL (fsync on), Kafka and each of the rooms {rooms} a process of its own; "
+    "embedded CA and bank, which keep ledgers of their own; {at_once} renewals under way at any "
+    "moment (half securities-browser, half cooperative-card with hold and capture), each proven "
+    "by its customer. A step is one event settled by one consumer; before and after: two windows "
+    "of {seconds:g} s around each fault, {rounds} times, the median of the ratios. The second "
+    "window begins when a renewal that was asked for after the fault is done; how long that takes "
+    "is the recovery, and without a fault it is how long a renewal takes. Whoever is killed is "
+    "started again at once. Lost, twice: over the ledgers of the customers, the CA, the bank and "
+    "the mailbox, for every renewal so far."
+)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """
+    ``strike`` returns when the fault is over; what it does takes its time with the customers at
+    work.
+    """
+
+    name: str
+    seen: str  #: by whoever watches
+    strike: Callable[[Installation], object]
+    nodes: int = 1
+    lasts: bool = False  #: it goes on for two windows, and what is done meanwhile counts, too
+
+
+@dataclass(frozen=True)
+class Round:
+    before: float  #: steps a second
+    after: float
+    recovery: float  #: seconds
+    meanwhile: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """
+    What one fault has cost, over its rounds.
+    """
+
+    fault: Fault
+    before: float  #: steps a second
+    after: float  #: per cent of before
+    recovery: float  #: seconds
+    meanwhile: float | None  #: per cent of before
+    lost: int  #: renewals
+    twice: int  #: violations
+
+
+# --- the faults -----------------------------------------------------------------------------------
+
+
+def at_work(it: Installation, seconds: float) -> None:
+    it.run(seconds=seconds, at_once=AT_ONCE)
+
+
+def nothing(_it: Installation) -> None:
+    """
+    So long takes a renewal when all is well.
+    """
+
+
+def restart_postgresql(it: Installation) -> None:
+    with it.server.gone():
+        time.sleep(1)
+
+
+def kill_backends(it: Installation) -> None:
+    for _ in range(5):
+        it.kill_backends()
+        at_work(it, 0.5)
+
+
+def kill_a_consumer(it: Installation) -> None:
+    _kill(it, "issuance")
+
+
+def kill_again_and_again(it: Installation, seconds: float, chance: random.Random) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        _kill(it, chance.choice(sorted(it.rooms)))
+        at_work(it, chance.uniform(0.5, 2.0))
+
+
+def _kill(it: Installation, room: str) -> None:
+    it.rooms[room].kill()
+    it.rooms[room].start()
+
+
+def restart_the_broker(it: Installation) -> None:
+    (broker,) = it.brokers.brokers
+    broker.stop()
+    at_work(it, 3)
+    broker.start()
+    broker.wait_until_ready()
+
+
+def silence_the_broker(it: Installation) -> None:
+    (broker,) = it.brokers.brokers
+    broker.kill(signal.SIGSTOP)
+    at_work(it, 15)
+    broker.kill(signal.SIGCONT)
+
+
+def kill_one_of_three(it: Installation) -> None:
+    it.brokers.brokers[0].stop()
+    at_work(it, 5)
+
+
+def bring_back(it: Installation) -> None:
+    for broker in it.brokers.brokers:
+        if broker.process is None:
+            broker.start()
+            broker.wait_until_ready()
+
+
+LOOPS = "loops say the database does not answer; `/readyz` 503"
+BEHIND = "`/readyz` of the relay 503; events wait in the outbox"
+FAULTS = (
+    Fault("none", "", nothing),
+    Fault("PostgreSQL stopped at once and started 1 s later", LOOPS, restart_postgresql),
+    Fault("every session of PostgreSQL cut off, 5 times in 2.5 s", LOOPS, kill_backends),
+    Fault("a consumer killed -9", "its process is gone, and comes back", kill_a_consumer),
+    Fault("a room killed -9 every 0.5 to 2 s", "as above, again and again", nothing, lasts=True),
+    Fault("the only broker killed -9, started 3 s later", BEHIND, restart_the_broker),
+    Fault("the only broker silent for 15 s", BEHIND, silence_the_broker),
+    Fault("one of three brokers killed -9", "a pause", kill_one_of_three, nodes=3),
+)
+
+
+# --- measuring ------------------------------------------------------------------------------------
+
+
+def figures(*, seconds: float, rounds: int, into: Path | None = None) -> list[Figure]:
+    """
+    Each fault; ``into``: a file between whose marks the table is put, for people.
+    """
+    method = METHOD.format(rooms=", ".join(ROOMS), at_once=AT_ONCE, seconds=seconds, rounds=rounds)
+    results = list(measured(seconds=seconds, rounds=rounds))
+    if into is not None:
+        before, _, rest = into.read_text().partition(BEGIN)
+        _, _, after = rest.partition(END)
+        into.write_text(f"{before}{BEGIN}\n\n{as_table(results)}\n{method}\n\n{END}{after}")
+    found = [figure for result in results for figure in _figures(result)]
+    found[0] = replace(found[0], method=method)
+    return found
+
+
+def measured(*, seconds: float, rounds: int) -> Iterator[Result]:
+    """
+    On as few installations as there are numbers of brokers.
+    """
+    for nodes, faults in groupby(FAULTS, lambda fault: fault.nodes):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            installed(Path(folder), customers=AHEAD, nodes=nodes) as it,
+        ):
+            it.start()
+            at_work(it, WARM_UP)
+            for fault in faults:
+                print(f"  {fault.name} ...", file=sys.stderr, flush=True)
+                yield _result(it, fault, [_round(it, fault, seconds, n) for n in range(rounds)])
+
+
+def _round(it: Installation, fault: Fault, seconds: float, number: int) -> Round:
+    bring_back(it)
+    it.customers.come(max(0, AHEAD - (it.customers.there - len(it.customers.asked))))
+    _flowing(it)
+    before = _steps_a_second(it, lambda: at_work(it, seconds))
+    fault.strike(it)
+    meanwhile = None
+    if fault.lasts:
+        chance = random.Random(number)
+        meanwhile = _steps_a_second(it, lambda: kill_again_and_again(it, 2 * seconds, chance))
+    recovery = _flowing(it)
+    after = _steps_a_second(it, lambda: at_work(it, seconds))
+    return Round(before, after, recovery, meanwhile)
+
+
+def _flowing(it: Installation) -> float:
+    """
+    Return, once a renewal that was not yet asked for is done, how many seconds that took.
+    """
+    began, last = time.monotonic(), renewal_id(len(it.customers.asked))
+    while not it.customers.done(after=last):
+        at_work(it, 0.1)
+    return time.monotonic() - began
+
+
+def _steps_a_second(it: Installation, meanwhile: Callable[[], None]) -> float:
+    settled, began = it.customers.settled(), time.monotonic()
+    meanwhile()
+    return (it.customers.settled() - settled) / (time.monotonic() - began)
+
+
+def _result(it: Installation, fault: Fault, rounds: Sequence[Round]) -> Result:
+    it.finish()
+    lost, twice = it.judged()
+    meanwhile = [100 * one.meanwhile / one.before for one in rounds if one.meanwhile is not None]
+    return Result(
+        fault=fault,
+        before=median([one.before for one in rounds]),
+        after=median([100 * one.after / one.before for one in rounds]),
+        recovery=median([one.recovery for one in rounds]),
+        meanwhile=median(meanwhile) if meanwhile else None,
+        lost=lost.total() + it.customers.dead(),
+        twice=len(twice),
+    )
+
+
+def _figures(result: Result) -> Iterator[Figure]:
+    name = result.fault.name
+    yield Figure(what=f"{name}: before", value=result.before, unit="steps/s")
+    if result.meanwhile is not None:
+        yield at_least(f"{name}: meanwhile", result.meanwhile, "% of before", GOAL_MEANWHILE)
+    yield at_least(f"{name}: after", result.after, "% of before", GOAL)
+    yield Figure(what=f"{name}: recovery", value=result.recovery, unit="s")
+    yield at_most(f"{name}: lost", result.lost, "renewals", 0)
+    yield at_most(f"{name}: twice", result.twice, "times", 0)
+
+
+def as_table(results: Sequence[Result]) -> str:
+    lines = [
+        "| fault | what is seen | before | meanwhile | after | recovery | lost | twice |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for one in results:
+        meanwhile = "" if one.meanwhile is None else _share(one.meanwhile, GOAL_MEANWHILE)
+        lines.append(
+            f"| {one.fault.name} | {one.fault.seen} | {one.before:,.0f} steps/s | {meanwhile} "
+            f"| {_share(one.after, GOAL)} | {one.recovery:.1f} s | {one.lost} | {one.twice} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _share(value: float, goal: float) -> str:
+    return f"{value:.0f} %" + ("" if value >= goal else ", missed")
