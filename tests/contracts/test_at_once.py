@@ -28,6 +28,20 @@ from scheduler import jobs
 from schema.events import Change
 from schema.migrate import upgrade
 from tests.flows.world import BROWSER, CARD, PRODUCTS, SESSION, TERMS, TOKEN, World, open_world
+from tests.stores import opened
+from tests.unit.delivery.scripted import (
+    BUSY,
+    Acting,
+    Listed,
+    Order,
+    asked,
+    delivery,
+    effects,
+    pass_time,
+    record,
+    run,
+    waiting,
+)
 from xuqi.demo.client import BrowserKey
 from xuqi.demo.servers.postgresql import database
 
@@ -357,6 +371,60 @@ def test_a_certificate_that_somebody_is_changing_keeps_no_other_waiting(
     afterwards = job(store, policies)
 
     assert (meanwhile.announced, afterwards.announced) == (5, 1)
+
+
+# --- members of a consumer's group --------------------------------------------------------------
+
+
+@pytest.fixture
+def members(copy: str) -> Iterator[tuple[Store, Store]]:
+    """Two processes; of each of four keys an event is due again, and one waits behind it."""
+    with opened(copy) as store, opened(copy) as elsewhere:
+        busy = {(key, 1): [BUSY] for key in range(1, 5)}
+        told = [record(asked(key, number)) for key in range(1, 5) for number in (1, 2)]
+        run(delivery(Acting(script=busy), store, Listed(told)))
+        pass_time(store)
+        pass_time(elsewhere)
+        yield store, elsewhere
+
+
+def test_while_a_member_repeats_what_is_due_the_other_goes_on_with_what_is_new(
+    members: tuple[Store, Store],
+) -> None:
+    store, elsewhere = members
+    other = Acting()
+
+    class Slow(Acting):
+        def carry_out(self, order: Order) -> object:
+            if not self.orders:
+                run(delivery(other, elsewhere, Listed([record(asked(9))])))
+            return super().carry_out(order)
+
+    consumer = Slow()
+    run(delivery(consumer, store, Listed([])))
+
+    assert other.world == [asked(9)]
+    assert len(consumer.world) == 8
+    assert waiting(store) == []
+
+
+def test_what_is_due_at_two_members_is_done_once_and_in_the_order_of_its_key(
+    members: tuple[Store, Store],
+) -> None:
+    consumers, barrier = (Acting(), Acting()), threading.Barrier(2)
+
+    def work(number: int) -> None:
+        barrier.wait()
+        while waiting(members[number]):
+            run(delivery(consumers[number], members[number], Listed([]), at_most=1))
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(work, range(2)))
+
+    done = effects(members[0])
+    assert sorted(done) == [(key, number) for key in range(1, 5) for number in (1, 2)]
+    assert all([n for k, n in done if k == key] == [1, 2] for key in range(1, 5))
+    assert len(consumers[0].world) + len(consumers[1].world) == 8
 
 
 # --- many at once -------------------------------------------------------------------------------
