@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from renewal.errors import XuqiError
 from renewal.store import rows
 from renewal.store.engine import Store, StoreUnavailableError
+from renewal.store.inbox import Inbox
 from renewal.store.shelf import ConflictError
 from schema.events import RenewalDone
 from schema.tables import books, log, people, renewals
@@ -79,6 +80,30 @@ def shelf_of(work: Work, one: object) -> Any:  # noqa: ANN401 - one of three
         rows.Renewal: "renewals",
     }
     return getattr(work, names[type(one)])
+
+
+@pytest.mark.postgresql
+def test_each_event_is_looked_up_before_postgresql_knows_its_tables(copy: str) -> None:
+    asked: list[tuple[str, Any]] = []
+    with opened(copy) as store:
+        with store.work() as work:  # which nobody analyses here
+            work.connection.execute(
+                sa.text(
+                    "INSERT INTO inbox SELECT 'tests', 'event-' || n, 'settled', now()"
+                    " FROM generate_series(1, 20000) n"
+                )
+            )
+        with store.look() as look:
+            sa.event.listen(
+                look.connection, "before_cursor_execute", lambda *told: asked.append(told[2:4])
+            )
+            Inbox(look, "tests").load([f"event-{n}" for n in range(500)])
+            sql, values = asked[0]
+            plan = look.connection.exec_driver_sql(f"EXPLAIN {sql}", values).scalars().all()
+
+    (found,) = [line for line in plan if "Index Cond" in line]
+    assert "consumer" in found
+    assert "identity" in found
 
 
 # --- transactions -------------------------------------------------------------------------------
