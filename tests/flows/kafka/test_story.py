@@ -94,9 +94,12 @@ def tell(world: World) -> dict[str, object]:
 
 
 @pytest.fixture
-def on_kafka(kafka: Connection, tmp_path: Path) -> Iterator[World]:
+def on_kafka(request: pytest.FixtureRequest, kafka: Connection, tmp_path: Path) -> Iterator[World]:
+    """On SQLite, unless the test names another database."""
     url = f"kafka://{kafka.servers[0]}?prefix={kafka.prefix}"
-    world = open_world(tmp_path / "kafka", log_url=url)
+    other = getattr(request, "param", "")
+    store_url = request.getfixturevalue(other) if other else ""
+    world = open_world(tmp_path / "kafka", log_url=url, store_url=store_url)
     kafka_ = OnKafka(world)
     world.drain = kafka_.drain  # type: ignore[method-assign]
     yield world
@@ -104,6 +107,14 @@ def on_kafka(kafka: Connection, tmp_path: Path) -> Iterator[World]:
     world.close()
 
 
+@pytest.mark.parametrize(
+    "on_kafka",
+    [
+        pytest.param("", id="sqlite"),
+        pytest.param("postgresql", marks=pytest.mark.postgresql),
+    ],
+    indirect=True,
+)
 def test_the_story_ends_on_kafka_as_it_does_on_the_embedded_log(
     on_kafka: World, tmp_path: Path
 ) -> None:
