@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from renewal.delivery.consumer import Preloading
 from renewal.delivery.failures import Lately, complain, in_halves, what_failed
-from renewal.delivery.orders import carry_out
+from renewal.delivery.orders import BEGINS_WITHIN, carry_out
 from renewal.delivery.settlement import FIRST_WAIT, Settlement
 from renewal.delivery.wave import Begun, Wave
 from renewal.eventlog.port import LogUnavailableError
@@ -24,6 +24,7 @@ from schema.codec import KIND_NAMES, kind_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
+    from datetime import datetime
 
     from renewal.delivery.consumer import Consumer
     from renewal.eventlog.port import Reader, Record
@@ -132,15 +133,19 @@ class Delivery:
     def _deliver(self, items: Sequence[Item]) -> None:
         while items:
             self.probe("begin")
+            since = self.store.clock.now()
             wave = Wave(self)
             wave.prepare(items)
             if wave.begun:
-                self._act(wave.begun)
+                self._act(wave.begun, since)
             items = wave.held
 
-    def _act(self, begun: Sequence[Begun]) -> None:
+    def _act(self, begun: Sequence[Begun], since: datetime) -> None:
+        def too_late() -> bool:
+            return self.store.clock.now() - since > BEGINS_WITHIN
+
         self.probe("after intent")
-        answers = carry_out(self.consumer, begun, self.pool, self.probe)
+        answers = carry_out(self.consumer, begun, self.pool, self.probe, too_late)
         self.probe("after answer")
         self._conclude(list(zip(begun, answers, strict=True)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from renewal.delivery.consumer import ActingOnMany
@@ -17,22 +18,36 @@ if TYPE_CHECKING:
 
     from renewal.delivery.wave import Begun
 
+#: Whoever stood still for longer may have been taken for dead, and another one may be at it by
+#: then: Kafka gives a silent member's events away after 45 s, a slow one's after 300 s.
+BEGINS_WITHIN = timedelta(seconds=30)
+TOO_LATE = Retry(FIRST_WAIT, "not begun in time", spends_a_try=False)
+
 
 def carry_out(
     consumer: Any,  # noqa: ANN401 - an ``Acting``; one without ``carry_out`` is answered, too
     begun: Sequence[Begun],
     pool: Executor | None,
     probe: Callable[[str], None],
+    too_late: Callable[[], bool],
 ) -> Sequence[object]:
+    """
+    Answer each, also what is not begun because it is ``too_late`` for that.
+    """
+
     def one(this: Begun) -> object:
         with About(this.item.record):  # here, for the pool's threads have no context of ours
             probe("before the call")
+            if too_late():
+                return TOO_LATE
             answer = _answered(lambda: consumer.carry_out(this.order), group)
             probe("after the call")
         return answer
 
     group = consumer.group
     if isinstance(consumer, ActingOnMany) and len(begun) > 1:
+        if too_late():
+            return [TOO_LATE] * len(begun)
         return _all_at_once(consumer, [this.order for this in begun], group)
     return list(map(one, begun) if pool is None else pool.map(one, begun))
 

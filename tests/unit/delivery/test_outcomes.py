@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from renewal.delivery import MOST_TRIES
+from renewal.delivery.orders import BEGINS_WITHIN
 from renewal.errors import GatewayRefusedError, GatewayUnavailableError, GatewayUnsureError
 from renewal.eventlog.embedded import EmbeddedLog
 from renewal.outcome import Reject, Retry
@@ -196,6 +197,30 @@ def test_a_gateway_whose_fault_is_our_own_spends_no_try(store: Store) -> None:
     run(delivery(consumer, store), rounds=2 * MOST_TRIES + 1)
 
     assert effects(store) == [(1, 1)]
+
+
+@pytest.mark.parametrize("kind", [Acting, Asking])
+def test_who_stood_still_after_its_intent_makes_no_call_then(
+    store: Store, kind: type[Acting]
+) -> None:
+    """It was taken for dead, perhaps, and another one is at it."""
+    consumer, still = kind(), [BEGINS_WITHIN + timedelta(seconds=1)]
+
+    def probe(point: str) -> None:
+        if point == "before the call" and still:
+            pass_time(store, still.pop())
+
+    tell(store, asked(1), asked(2))
+    running = delivery(consumer, store, probe=probe)
+
+    running.run_once()
+    at_first = list(consumer.world)
+    run(running, rounds=2)
+
+    assert at_first == []
+    assert consumer.world == [asked(1), asked(2)]
+    assert [order.again for order in consumer.orders] == [False, False]
+    assert dead(store) == {}
 
 
 def test_who_asks_is_told_to_ask_only_when_an_end_is_not_known(store: Store) -> None:
