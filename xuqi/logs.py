@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
@@ -59,6 +60,17 @@ def open_log(settings: Settings, store: Store) -> EventLog:
     raise SettingsError(
         f"XUQI_LOG_URL: {settings.log_url!r} is neither embedded: nor kafka://<host>:<port>,..."
     )
+
+
+def _member(settings: Settings) -> str | None:
+    """
+    Raises:
+        SettingsError: Kafka would not take the name.
+    """
+    name = settings.member.replace("%h", socket.gethostname())
+    if not _NAME.fullmatch(name):
+        raise SettingsError(f"XUQI_MEMBER: {name!r} is not of a-z A-Z 0-9 . _ -, or too long")
+    return name or None
 
 
 def open_backlog(settings: Settings) -> Backlog | None:

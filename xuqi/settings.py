@@ -43,7 +43,8 @@ class Settings:
     branch: str = "001"  #: of this station
     branches: str = "001,002"  #: of the whole bank: each has a topic of its own on Kafka
     replication: int = 1  #: of the topics on Kafka
-    member: str = ""  #: this process's name among the consumers on Kafka, kept over a restart
+    #: this process's name among the consumers on Kafka, kept over a restart; %h: the machine's
+    member: str = ""
     host: str = "127.0.0.1"
     port: int = 8480  #: CRL, OCSP and status callbacks
     public_url: str = ""  #: how the world reaches that port; default: http://<host>:<port>

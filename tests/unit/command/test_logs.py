@@ -144,3 +144,24 @@ def test_the_client_is_set_so_that_nothing_is_lost_without_notice() -> None:
     assert CONSUMER["enable_auto_commit"] is False
     assert CONSUMER["auto_offset_reset"] == "earliest"
     assert "value_deserializer" not in CONSUMER
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [("", None), ("otp-1", "otp-1"), ("%h", "node7"), ("%h.otp", "node7.otp")],
+)
+def test_a_process_has_the_name_that_it_is_given_among_the_consumers(
+    store: Store, monkeypatch: pytest.MonkeyPatch, said: str, name: str | None
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "node7")
+
+    log = open_log(Settings(log_url="kafka://a:9092", member=said), store)
+
+    assert isinstance(log, KafkaLog)
+    assert log._member == name
+
+
+@pytest.mark.parametrize("name", ["otp/1", "驗證碼", "x" * 65])
+def test_a_name_that_kafka_would_not_take_is_refused(store: Store, name: str) -> None:
+    with pytest.raises(SettingsError, match="XUQI_MEMBER"):
+        open_log(Settings(log_url="kafka://a:9092", member=name), store)
