@@ -56,7 +56,7 @@ def open_log(settings: Settings, store: Store) -> EventLog:
         from renewal.eventlog.kafka import KafkaLog  # noqa: PLC0415 - an extra of the big setting
 
         logging.getLogger("kafka").setLevel(logging.WARNING)  # it tells of each connection at INFO
-        return KafkaLog(connection(settings), clock=store.clock, member=settings.member or None)
+        return KafkaLog(connection(settings), clock=store.clock, member=_member(settings))
     raise SettingsError(
         f"XUQI_LOG_URL: {settings.log_url!r} is neither embedded: nor kafka://<host>:<port>,..."
     )
