@@ -89,8 +89,9 @@ def test_a_server_that_takes_no_more_sessions_is_waited_for(bank: Installation) 
     before = processes(bank)
     bank.run(seconds=1, at_once=AT_ONCE)
 
+    sessions: list[psycopg.Connection] = []
     with ExitStack() as hog:
-        until(lambda: _takes_all(bank, hog), "there is room for other sessions")
+        until(lambda: _takes_all(bank, hog, sessions), "there is room for other sessions")
         until(lambda: all(troubles(bank).values()), "a room says that it is ready")
         said = troubles(bank)
     bank.run(seconds=1, at_once=AT_ONCE)
@@ -99,13 +100,13 @@ def test_a_server_that_takes_no_more_sessions_is_waited_for(bank: Installation) 
     all_is_well(bank, before)
 
 
-def _takes_all(bank: Installation, hog: ExitStack) -> bool:
+def _takes_all(bank: Installation, hog: ExitStack, ours: list[psycopg.Connection]) -> bool:
     """Take every session that there is, and end those of others; say whether all are ours."""
     url = bank.house.store.engine.url
     bank.house.store.engine.dispose()
     named = {"host": str(url.query["host"]), "user": url.username, "dbname": url.database}
-    mine = [hog.enter_context(one) for one in iter(lambda: _session(named), None)]
-    return bool(mine) and _end_others(mine[0]) == 0
+    ours += [hog.enter_context(one) for one in iter(lambda: _session(named), None)]
+    return bool(ours) and _end_others(ours[0]) == 0
 
 
 def _session(named: dict[str, Any]) -> psycopg.Connection | None:
