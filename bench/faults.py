@@ -89,7 +89,7 @@ def nothing(_it: Installation) -> None:
 
 def restart_postgresql(it: Installation) -> None:
     with it.server.gone():
-        time.sleep(1)
+        time.sleep(1)  # the outage itself: started 1 s later
 
 
 def kill_backends(it: Installation) -> None:

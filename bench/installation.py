@@ -9,17 +9,20 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from bench import bank
+from producers.relay import CODES, OTHERS
 from renewal.clock import SystemClock
-from renewal.eventlog.kafka import Topics
+from renewal.eventlog.kafka import Backlog, Topics
 from renewal.gateways.ca.port import Issued
 from renewal.gateways.ledger import OutsideLedger
+from renewal.store import figures, gauges
+from schema.events import Topic
 from schema.tables.log import dead_letters, inbox
 from schema.tables.people import certificates
 from schema.tables.renewals import renewals
@@ -27,7 +30,7 @@ from xuqi.demo.judge import RULES
 from xuqi.demo.judge.codes import confirmed_by_code_where_the_product_says_so
 from xuqi.demo.judge.story import read_story, renewal_of
 from xuqi.demo.servers import kafka, postgresql
-from xuqi.house import build
+from xuqi.house import CONSUMERS, build
 from xuqi.logs import connection, declared_topics
 from xuqi.settings import Settings
 
@@ -300,9 +303,21 @@ class Installation:
         return under_way
 
     def _is_quiet(self) -> bool:
+        """
+        Nothing waits for a relay or is due, and Kafka's own books have nobody behind.
+        """
         before = self.customers.settled()
-        time.sleep(1.0)  # longer than a consumer waits for its next look
-        return self.customers.settled() == before
+        codes = [Topic.CODES.value]
+        with self.house.store.look() as look:
+            waiting = sum(
+                gauges.not_relayed(look, lane, codes, others=lane == OTHERS)
+                for lane in (CODES, OTHERS)
+            )
+            due = figures.news(look, 0).due & self.rooms.keys()
+        groups = {it.group: it.topics for it in CONSUMERS if it.group in self.rooms}
+        with closing(Backlog(connection(self.house.settings))) as backlog:
+            behind = backlog.of(groups)
+        return not (waiting or due or any(behind.values())) and self.customers.settled() == before
 
     def kill_backends(self) -> int:
         """

@@ -212,7 +212,7 @@ class _FarCounter:
                 time.sleep(FIRST_LOOK)  # it was killed, and is being started
         raise StuckError(f"{self._member.name} does not come back")
 
-    def _told(self, pipe: Any, name: str, *arguments: object) -> Any:  # noqa: ANN401
+    def _told(self, pipe: Any, name: str, *arguments: object) -> Any:  # noqa: ANN401 - as above
         pipe.send((name, arguments))
         while True:
             what, said = pipe.recv()
