@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 ANOTHER_WAS_FIRST = ("40001", "40P01")
 #: undefined_table and undefined_column, and what was prepared over another shape of the tables.
 OTHER_TABLES = ("42P01", "42703", "0A000")
+#: Whoever stands still within a transaction loses it, and its locks with it, about as soon as it
+#: may be taken for dead. A server, role or URL that says how long is heeded.
+LETS_GO = """
+SELECT set_config(name, '30s', false) FROM pg_settings
+WHERE name = 'idle_in_transaction_session_timeout' AND source = 'default'
+"""
+#: How it says that it has: idle_in_transaction_session_timeout and transaction_timeout.
+STOOD_STILL = ("25P03", "25P04")
 #: How PostgreSQL reads: one moment's state, and nothing else.
 LOOKS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 #: Another process may have written: look again at least this often, where commits are not told.
@@ -182,7 +190,11 @@ def _asking() -> Iterator[None]:
             raise ConflictError("another transaction was first") from error
         raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
     except sa.exc.DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) not in OTHER_TABLES:
+        state = getattr(error.orig, "sqlstate", None)
+        if state in STOOD_STILL:
+            told = "this process stood still within a transaction, and the database has ended it"
+            raise StoreUnavailableError(told) from error
+        if state not in OTHER_TABLES:
             raise
         told = "the tables are not as this program knows them: run the program that made them"
         raise StoreUnavailableError(told) from error
@@ -204,7 +216,9 @@ def _broken_rule(error: sa.exc.IntegrityError) -> str:
 def _engine(url: str, synchronous: Synchronous) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+        engine = sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+        sa.event.listen(engine, "connect", _prepare_postgresql)
+        return engine
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(
@@ -212,6 +226,12 @@ def _engine(url: str, synchronous: Synchronous) -> sa.Engine:
     )
     sa.event.listen(engine, "connect", partial(_prepare_sqlite, synchronous))
     return engine
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:  # noqa: ANN401 - psycopg's own
+    # Asked for by a statement: PgBouncer takes no options with the connection.
+    connection.execute(LETS_GO)
+    connection.commit()
 
 
 def _prepare_sqlite(

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from bench.installation import ROOMS, Installation, installed, until
 from renewal.store.engine import StoreUnavailableError
 from schema.tables import metadata
 from tests.stores import opened
-from tests.unit.delivery.scripted import Acting, asked, dead, delivery, effects, run, tell
+from tests.unit.delivery.scripted import (
+    Acting,
+    Sql,
+    asked,
+    dead,
+    delivery,
+    effects,
+    rows,
+    run,
+    tell,
+)
 from xuqi.demo.servers.postgresql import Server, server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from renewal.store.engine import Store
+    from renewal.store.work import Work
+    from schema.events import ChangeRequested
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.slow]
 
@@ -170,6 +184,63 @@ def test_a_place_cannot_be_asked_for_while_every_connection_is_in_use(store: Sto
 
     assert claim.held()
     claim.close()
+
+
+STANDS_STILL = "idle_in_transaction_session_timeout"
+
+
+@dataclass
+class StandsStill(Sql):
+    """With what it has written and locked it stands still, once, until ``other`` has got by."""
+
+    other: Store | None = None
+
+    def prepare(self, event: ChangeRequested, work: Work, *, again: bool) -> object:
+        work.alone("what both want")
+        answer = super().prepare(event, work, again=again)
+        if self.attempts.total() == 1 and self.other:
+            work.flush()
+            with self.other.work() as others:
+                others.alone("what both want")
+        return answer
+
+
+def test_who_stands_still_within_a_transaction_keeps_nobody_waiting_and_does_it_again(
+    own: Server, store: Store
+) -> None:
+    tell(store, asked(1), asked(2))
+
+    with (
+        opened(f"{own.url}&options=-c {STANDS_STILL}%3D200ms") as slow,
+        opened(f"{own.url}&options=-c lock_timeout%3D20s") as other,
+    ):
+        halfway = delivery(StandsStill(other=other), slow)
+        with pytest.raises(StoreUnavailableError, match="stood still within a transaction"):
+            run(halfway)
+        before = effects(store)
+        run(halfway)
+        halfway.reader.close()
+
+    assert before == []
+    assert Counter(effects(store)) == Counter([(1, 1), (2, 1)])
+    assert dead(store) == {}
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [("", "30s"), (f"{STANDS_STILL}%3D0", "0"), (f"{STANDS_STILL}%3D7s", "7s")],
+)
+def test_the_database_ends_a_transaction_that_stands_still_after_30_s_or_as_it_was_told(
+    own: Server, told: str, seconds: str
+) -> None:
+    options = f"&options=-c {told}" if told else ""
+
+    with opened(f"{own.url}{options}") as store:
+        with pytest.raises(ZeroDivisionError), store.work():
+            _ = 1 / 0
+        found = rows(store, sa.text(f"SHOW {STANDS_STILL}"))
+
+    assert found == [(seconds,)]
 
 
 @pytest.mark.parametrize("number", range(1, 8))

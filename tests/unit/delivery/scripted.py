@@ -248,6 +248,6 @@ def length(store: Store) -> int:
     return int(count)
 
 
-def rows(store: Store, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
+def rows(store: Store, query: sa.Executable) -> list[tuple[Any, ...]]:
     with store.look() as look:
         return [tuple(row) for row in look.connection.execute(query)]
