@@ -23,6 +23,7 @@ from renewal.outcome import Done, IfInterrupted, Outcome, Retry
 from renewal.rules.quiet import Calendar, allowed_from
 from renewal.rules.suppression import Contact
 from renewal.rules.window import closes_at, opens_at
+from renewal.store import fee_books
 from schema import events as e
 from schema.policy import Channel, Storage
 from templates import facts as f
@@ -82,6 +83,7 @@ class Notices:
         e.FeeRefunded,
         e.RenewalWindowLeft,
         e.CertificateChanged,
+        e.CertificateChangedV1,
         e.NotCollectedDue,
     )
     if_interrupted: ClassVar[IfInterrupted] = IfInterrupted.ASK
@@ -96,6 +98,8 @@ class Notices:
         payments = [event.payment for event in events if hasattr(event, "payment")]
         work.renewals.load(renewals)
         work.payments.load(payments)
+        if payments:
+            fee_books.preload(work, payments=payments)
         work.certificates.load(
             key
             for renewal in map(work.renewals.find, renewals)
@@ -119,7 +123,7 @@ class Notices:
             case e.RenewalRefused():
                 renewal = work.renewals.get(event.renewal)
                 return _About(work.certificates.get(renewal.certificate), renewal)
-            case e.RenewalWindowLeft() | e.CertificateChanged():
+            case e.RenewalWindowLeft() | e.ChangeEvent():
                 return _About(work.certificates.get(event.certificate))
             case _:
                 raise TypeError(f"{type(event).__name__} is not for notices")
@@ -220,13 +224,14 @@ class Notices:
                     serial_tail=serial_tail,
                     not_after=certificate.not_after,
                 )
-            case e.CertificateChanged():
+            case e.ChangeEvent():
                 kind = {
                     e.Change.SUSPEND: f.Suspended,
                     e.Change.RESUME: f.Resumed,
                     e.Change.REVOKE: f.Revoked,
                 }[event.change]
-                return kind(customer=name, product=product, serial_tail=serial_tail, at=work.at)
+                at = event.changed if isinstance(event, e.CertificateChanged) else work.at
+                return kind(customer=name, product=product, serial_tail=serial_tail, at=at)
             case _:
                 raise TypeError(f"{type(event).__name__} is not for notices")
 
@@ -242,7 +247,7 @@ class Notices:
                 product=product,
                 serial_tail=serial_tail,
                 amount=payment.amount,
-                refunded_at=work.at,
+                refunded_at=fee_books.refunded_at(work, payment.id),
             )
         opens = opens_at(certificate.not_after, window)
         return f.FeePaid(
@@ -250,7 +255,7 @@ class Notices:
             product=product,
             serial_tail=serial_tail,
             amount=payment.amount,
-            paid_at=work.at,
+            paid_at=fee_books.paid_at(work, payment.id),
             renew_by=closes_at(certificate.not_after, window),
             opens_at=opens if opens > work.at else None,
         )

@@ -15,8 +15,10 @@ from renewal.sealing import branch_key, sealed_for
 from renewal.store import renewals as queries
 from schema.events import (
     CertificateChanged,
+    CertificateChangedV1,
     CertificateIssued,
     Change,
+    ChangeEvent,
     Event,
     FeeSettled,
     OldCertificateSettled,
@@ -68,6 +70,7 @@ class Records:
         RenewalAbandoned,
         RenewalWindowLeft,
         CertificateChanged,
+        CertificateChangedV1,
         TokenRequestSigned,
         TokenWritten,
         TokenDeclined,
@@ -88,9 +91,9 @@ class Records:
         match event:
             case RenewalWindowLeft():
                 return self._paid_back(event.certificate, "not renewed in time", work)
-            case CertificateChanged(change=Change.REVOKE):
+            case ChangeEvent(change=Change.REVOKE):
                 return self._paid_back(event.certificate, "the certificate was revoked", work)
-            case CertificateChanged():
+            case ChangeEvent():
                 return Done()
             case TokenRequestSigned() | TokenWritten() | TokenDeclined():
                 return self._said(event, work.renewals.get(event.renewal), work)

@@ -26,6 +26,7 @@ from schema.policy import Old
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from renewal.cycle import Policies
     from renewal.store.rows import Certificate
@@ -145,7 +146,7 @@ class Revocation:
             change=event.change,
             reason=Reason.CESSATION_OF_OPERATION,
             request_id=f"C{certificate.id:08d}-{event.number:02d}/{event.change.value}",
-            emit=_changed(event, certificate),
+            emit=_changed(event, certificate, work.at),
             renewal=None,
         )
 
@@ -231,10 +232,14 @@ class Revocation:
             cycle.schedule_reminder(work, certificate, self.policies)
 
 
-def _changed(event: ChangeRequested, certificate: Certificate) -> CertificateChanged | None:
+def _changed(
+    event: ChangeRequested, certificate: Certificate, at: datetime
+) -> CertificateChanged | None:
     """
     What its holder will be told; nothing of a certificate that was never in force.
     """
     if certificate.state == "pending":
         return None
-    return CertificateChanged(certificate=certificate.id, change=event.change, number=event.number)
+    return CertificateChanged(
+        certificate=certificate.id, change=event.change, number=event.number, changed=at
+    )

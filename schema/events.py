@@ -92,30 +92,33 @@ class Change(StrEnum):
     REVOKE = "revoke"
 
 
-class ChangeRequested(CertificateEvent, frozen=True, kw_only=True, tag="change-requested.v1"):
-    """
-    A person has asked for a certificate to be suspended, resumed or revoked.
-    """
-
+class ChangeEvent(CertificateEvent, frozen=True, kw_only=True):
     change: Change
     number: int  #: counts the changes of this certificate
 
     @property
     def identity(self) -> str:
-        return f"change-requested.v1:{self.certificate}:{self.number}"
+        return f"{type(self).__struct_config__.tag}:{self.certificate}:{self.number}"
 
 
-class CertificateChanged(CertificateEvent, frozen=True, kw_only=True, tag="certificate-changed.v1"):
+class ChangeRequested(ChangeEvent, frozen=True, kw_only=True, tag="change-requested.v1"):
+    """
+    A person has asked for a certificate to be suspended, resumed or revoked.
+    """
+
+
+class CertificateChanged(ChangeEvent, frozen=True, kw_only=True, tag="certificate-changed.v2"):
     """
     The CA has suspended, resumed or revoked a certificate as a person had asked.
     """
 
-    change: Change
-    number: int
+    changed: datetime
 
-    @property
-    def identity(self) -> str:
-        return f"certificate-changed.v1:{self.certificate}:{self.number}"
+
+class CertificateChangedV1(ChangeEvent, frozen=True, kw_only=True, tag="certificate-changed.v1"):
+    """
+    The same without its time. It is told no more, and may still lie on the log.
+    """
 
 
 # --- reminders: keyed by customer ---------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from enum import StrEnum
 
 import msgspec
@@ -154,6 +155,7 @@ class Transfer(msgspec.Struct, frozen=True, kw_only=True):
     ref: str
     answer: str = "ok"  #: ok | refused
     why: str = ""
+    at: datetime | None = None  #: once it is on record
 
     def asks_the_same_as(self, other: Transfer) -> bool:
         return _asked(self) == _asked(other)

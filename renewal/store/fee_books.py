@@ -9,6 +9,7 @@ from renewal.store.books import CLEARING, INCOME, REFUNDS, UNEARNED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from renewal.store.work import Work
 
@@ -103,6 +104,26 @@ def fee_refunded(work: Work, payment: str) -> Answer:
         of=owed.id,
     )
     return work.books.chain([owed, paid_back])
+
+
+def paid_at(work: Work, payment: str) -> datetime:
+    """
+    When an entitlement was paid for, by the books; now, if this transaction says so.
+
+    Raises:
+        BooksError: it was not.
+    """
+    return _known(work, f"{payment}:paid").at or work.at
+
+
+def refunded_at(work: Work, payment: str) -> datetime:
+    """
+    When it was paid back, likewise.
+
+    Raises:
+        BooksError: it was not.
+    """
+    return _known(work, f"{payment}:refunded").at or work.at
 
 
 def _owed(work: Work, payment: str) -> Direct:

@@ -71,7 +71,10 @@ class Writes:
         return Done(
             (
                 CertificateChanged(
-                    certificate=event.certificate, change=event.change, number=event.number
+                    certificate=event.certificate,
+                    change=event.change,
+                    number=event.number,
+                    changed=work.at,
                 ),
             )
         )

@@ -47,7 +47,7 @@ def asked(key: int, number: int = 1) -> ChangeRequested:
 def answer(event: ChangeRequested) -> CertificateChanged:
     """What follows from it."""
     return CertificateChanged(
-        certificate=event.certificate, change=event.change, number=event.number
+        certificate=event.certificate, change=event.change, number=event.number, changed=NOON
     )
 
 
