@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -53,12 +53,27 @@ def parsed(traceparent: str) -> Trace | None:
     return Trace(found["trace"], found["span"]) if found else None
 
 
-def trace_of(record: Record) -> Trace:
+class Told(Protocol):
+    """
+    An event as it came: on the log, waiting, or given up.
+    """
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def traceparent(self) -> str | None: ...
+
+
+def trace_of(told: Told) -> Trace:
     """
     The trace that it was given where it was told, else the one that is derived.
     """
-    given = parsed(record.traceparent or "")
-    return given or derived(key=record.key, identity=record.identity)
+    given = parsed(told.traceparent or "")
+    return given or derived(key=told.key, identity=told.identity)
 
 
 class About:
@@ -84,8 +99,8 @@ def current() -> dict[str, str]:
     """
     What a line says of the event that this thread is at, if it is at one.
 
-    Where the trace came from outside, ours is linked: what follows from the event, and the event
-    itself once it has waited, goes on under that one.
+    Where the trace came from outside, ours is linked: what follows from the event goes on under
+    that one.
     """
     record = _event.get()
     if record is None:

@@ -36,6 +36,7 @@ class DeadLetter:
     why: str
     died_at: datetime
     state: str  #: open | replayed
+    traceparent: str | None
 
 
 def list_open(
@@ -108,7 +109,7 @@ def _put_back(work: Work, letter: DeadLetter) -> None:
     waiting = work.connection.scalars(
         sa.select(parked.c.id).where(mine).with_for_update(read=True)
     ).first()
-    record = ("consumer", "identity", "topic", "key", "kind", "at", "body")
+    record = ("consumer", "identity", "topic", "key", "kind", "at", "body", "traceparent")
     row = {name: getattr(letter, name) for name in record}
     due = work.at if waiting is None else None
     again = {"due": due, "tries": 0, "why": f"dead letter {letter.id}, sent again"}

@@ -55,7 +55,7 @@ class Item:
         return taken_over or state in ENDED
 
 
-_record = ("topic", "key", "kind", "identity", "at", "body")
+_record = ("topic", "key", "kind", "identity", "at", "body", "traceparent")
 _ours = inbox.c.consumer == sa.bindparam("consumer")
 _asked = (
     sa.func.unnest(sa.bindparam("identities", type_=array_of(inbox.c.identity.type)))

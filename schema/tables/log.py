@@ -54,6 +54,7 @@ parked = sa.Table(
     sa.Column("due", UtcDateTime),  # none: waits behind an earlier one
     sa.Column("tries", sa.Integer, nullable=False),
     sa.Column("why", sa.String(300), nullable=False),
+    sa.Column("traceparent", sa.String(55)),  # as it came with the event
     sa.UniqueConstraint("consumer", "identity"),
     sa.Index("ix_parked_consumer_key", "consumer", "key", "id"),
     sa.Index("ix_parked_consumer_due", "consumer", "due", "id"),
@@ -75,6 +76,7 @@ dead_letters = sa.Table(
     sa.Column("why", sa.String(300), nullable=False),
     sa.Column("died_at", UtcDateTime, nullable=False),
     sa.Column("state", sa.String(8), nullable=False),  # open | replayed
+    sa.Column("traceparent", sa.String(55)),
     sqlite_autoincrement=True,
 )
 

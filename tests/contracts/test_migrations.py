@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,7 +52,8 @@ def ask(url: str, query: str) -> list[tuple[object, ...]]:
 def shape(url: str) -> list[str]:
     """Every statement that made the database, however it was laid out."""
     return sorted(
-        " ".join(f"{kind} {name} {sql}".split()) for kind, name, _, sql in ask(url, SHAPE)
+        re.sub(r"\s*([(),]|\s)\s*", r"\1", f"{kind} {name} {sql}".strip())
+        for kind, name, _, sql in ask(url, SHAPE)
     )
 
 
@@ -96,7 +99,7 @@ def test_a_database_newer_than_the_code_is_refused(empty: str) -> None:
     upgrade(empty)
     ask(empty, "UPDATE alembic_version SET version_num = '9999'")
 
-    with pytest.raises(MigrationError, match=r"has version 9999, and this program knows .* 0002"):
+    with pytest.raises(MigrationError, match=f"version 9999, and this program knows .* {HEAD}"):
         upgrade(empty)
 
 
@@ -143,10 +146,18 @@ def world(empty: str, tmp_path: Path) -> Iterator[World]:
     opened.close()
 
 
-def contents(url: str) -> dict[str, list[str]]:
-    """Every row of every table."""
-    names = [name for name in metadata.tables if name != "alembic_version"]
-    return {name: sorted(map(repr, ask(url, f"SELECT * FROM {name}"))) for name in names}  # noqa: S608 - our own tables
+def contents(url: str) -> dict[str, list[list[tuple[str, str]]]]:
+    """Every row of every table: what is in its columns, where there is anything."""
+    found = {}
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        for name in metadata.tables:
+            rows = connection.exec_driver_sql(f"SELECT * FROM {name}").mappings()  # noqa: S608 - our own tables
+            found[name] = sorted(
+                sorted((key, repr(it)) for key, it in row.items() if it is not None) for row in rows
+            )
+    engine.dispose()
+    return found
 
 
 def test_one_step_back_and_up_again_loses_nothing_of_what_is_under_way(
@@ -170,7 +181,6 @@ def test_one_step_back_and_up_again_loses_nothing_of_what_is_under_way(
 
 def test_an_older_shape_gets_every_step_with_what_is_under_way(world: World, empty: str) -> None:
     downgrade(empty, "0001")
-    world.drain()
     before = contents(empty)
 
     upgrade(empty)
@@ -189,7 +199,8 @@ def test_who_stays_connected_goes_on_through_every_step(world: World, empty: str
     with ThreadPoolExecutor() as pool:
         moving = pool.submit(back_and_up)
         while not moving.done():
-            world.drain()
+            with suppress(StoreUnavailableError):  # it waits for the tables that it knows
+                world.drain()
         moving.result()
 
     world.drain_over()
@@ -213,7 +224,7 @@ def test_a_program_that_does_not_know_the_tables_waits_and_gives_nothing_up(
     assert world.rows("SELECT state FROM payments") == [("paid",)]
 
 
-@pytest.mark.parametrize("to", ["0003", "0000", "head"])
+@pytest.mark.parametrize("to", ["0004", "0000", "head"])
 def test_there_is_a_way_back_to_older_shapes_only(empty: str, to: str) -> None:
     upgrade(empty)
 

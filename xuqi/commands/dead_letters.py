@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from renewal.eventlog.trace import derived
+from renewal.eventlog.trace import trace_of
 from xuqi.desk import Desk, as_json, desk, staff
 from xuqi.language import moment
 
@@ -114,6 +114,6 @@ def _sent(desk: Desk, number: int, *, as_json: bool) -> None:
 
 
 def _as_dict(letter: DeadLetter) -> dict[str, Any]:
-    trace = derived(key=letter.key, identity=letter.identity)
-    body = letter.body.decode(errors="replace")
-    return {**asdict(letter), "body": body, **trace._asdict()}
+    told = asdict(letter) | {"body": letter.body.decode(errors="replace")}
+    del told["traceparent"]  # the same in one piece
+    return told | trace_of(letter)._asdict()

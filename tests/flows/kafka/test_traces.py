@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from renewal.errors import GatewayUnavailableError
-from renewal.eventlog.trace import derived, parsed, trace_id
+from renewal.eventlog.trace import derived, parsed, trace_id, trace_of
+from renewal.outcome import Reject
+from renewal.store import dead_letters
 from schema.codec import encode
 from tests.flows.book import lines
 from tests.flows.kafka.rig import ON_KAFKA, SOON, Rig, drain, until
@@ -157,22 +159,37 @@ def test_a_trace_that_came_from_outside_is_kept_and_ours_is_linked(
     assert linked == {trace_id(event.key)}
 
 
-def test_an_event_that_has_waited_goes_on_under_the_trace_that_was_linked(
+def test_an_event_that_has_waited_for_its_time_or_behind_another_keeps_its_trace(
     rig: Rig, book: io.StringIO
 ) -> None:
-    event = asked(1)
+    events = [asked(1), asked(1, 2)]
     away = GatewayUnavailableError("away")
-    rig.put(strange(event, traceparent=FOREIGN.encode()))
+    rig.put(*(strange(event, traceparent=FOREIGN.encode()) for event in events))
     running = rig.delivery(Talking(script={(1, 1): [away]}))
 
     drain(running)
     pass_time(rig.store)
+    until(lambda: len(effects(rig.store)) == len(events), lambda: running.run_once(SOON))
+
+    tried = [(what, TRACE, SPAN) for what in ("prepared", "carried out", "parked")]
+    at_each = [(what, TRACE, SPAN) for what in AT_EACH]
+    assert said(book, events[0].identity) == tried + at_each
+    assert said(book, events[1].identity) == at_each
+
+
+def test_what_was_given_up_and_sent_again_keeps_its_trace(rig: Rig, book: io.StringIO) -> None:
+    event = asked(1)
+    rig.put(strange(event, traceparent=FOREIGN.encode()))
+    running = rig.delivery(Talking(script={(1, 1): [Reject("no")]}))
+    drain(running)
+
+    with rig.store.work() as work:
+        letter = dead_letters.replay(work, 1)
     until(lambda: bool(effects(rig.store)), lambda: running.run_once(SOON))
 
-    parked, after = (
-        next(it for it in lines(book) if it["message"] == what) for what in ("parked", "done")
-    )
-    assert (parked["trace_id"], parked["linked_trace_id"]) == (TRACE, after["trace_id"])
+    assert trace_of(letter) == (TRACE, SPAN)
+    ends = [(what, TRACE, SPAN) for what in AT_EACH]
+    assert said(book, event.identity)[-len(ends) :] == ends
 
 
 @pytest.mark.parametrize(
