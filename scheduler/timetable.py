@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
 
 from renewal.errors import XuqiError
 from renewal.store import leases
@@ -113,8 +114,8 @@ class Timetable:
         now = datetime.now(UTC)  # of the triggers only: what the jobs do has the store's clock
         for name, every in {"lead": KEEP_EVERY, **self.every}.items():
             run = self.lead if name == "lead" else self.runner(name)
-            seconds = every.total_seconds()
-            triggers.add_job(run, "interval", seconds=seconds, next_run_time=now, id=name)
+            trigger = IntervalTrigger(seconds=every.total_seconds(), timezone=UTC)
+            triggers.add_job(run, trigger, next_run_time=now, id=name)
         triggers.start()
 
     def stop(self) -> None:

@@ -37,9 +37,19 @@ def _rooms(_ctx: click.Context, _param: click.Parameter, text: str | None) -> fr
     callback=_rooms,
     help="只執行這些部門，以逗號分隔；預設全部 / only these rooms; all of them if not given",
 )
+@click.option(
+    "--supervised",
+    is_flag=True,
+    help="在監督程序之下執行，中斷時立即重新開始 / by a worker that is started again when it dies",
+)
 @desk
 @click.pass_context
-def command(ctx: click.Context, desk: Desk, *, rooms: frozenset[str]) -> None:
+def command(ctx: click.Context, desk: Desk, *, rooms: frozenset[str], supervised: bool) -> None:
+    if supervised:
+        from xuqi.serving import supervisor  # noqa: PLC0415 - help needs nothing of it
+
+        supervisor.preload(desk.settings, rooms)
+        supervisor.supervise()
     from xuqi.serving.process import serve  # noqa: PLC0415 - help needs nothing of it
 
     ctx.exit(serve(desk.house, rooms))

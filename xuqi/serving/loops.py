@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from renewal.delivery import TooManyFailuresError
 from renewal.errors import XuqiError
-from xuqi.readers import card_files, opened_station
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,6 +116,8 @@ def attending(house: House, place: StationPlace, stop: threading.Event) -> Loop:
 
 
 def _attend(house: House, place: StationPlace, stop: threading.Event) -> None:
+    from xuqi.readers import card_files, opened_station  # noqa: PLC0415 - of no other room
+
     cards = card_files(house.settings.home)
     with opened_station(house.settings, house.keys, house.clock, house.log, Nobody()) as station:
         while not stop.is_set() and not place.wanted():

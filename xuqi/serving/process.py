@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -16,14 +17,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from renewal.errors import XuqiError
-from renewal.gateways.ca.embedded import EmbeddedCa
-from scheduler.reports import ASK_AFTER
-from scheduler.timetable import Timetable
 from xuqi.logs import check_topics, is_kafka, open_backlog, open_relays
 from xuqi.places import Place, StationPlace, TakenError
-from xuqi.readers import card_files
 from xuqi.serving import logbook, web
-from xuqi.serving.figures import Figures
 from xuqi.serving.loops import attending, consuming, relaying
 from xuqi.serving.metrics import Meters, Monitor, Process
 from xuqi.serving.record import record_of
@@ -33,6 +29,7 @@ from xuqi.settings import SettingsError, other_secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from scheduler.timetable import Timetable
     from xuqi.house import House
     from xuqi.serving.loops import Loop
 
@@ -45,6 +42,9 @@ LOCAL_ASK_AFTER = timedelta(minutes=1)
 
 
 def timetable_of(house: House) -> Timetable:
+    from scheduler.reports import ASK_AFTER  # noqa: PLC0415 - no other room needs the scheduler's
+    from scheduler.timetable import Timetable  # noqa: PLC0415
+
     local = house.settings.sms_url.startswith("local:")
     return Timetable(
         store=house.store,
@@ -111,10 +111,15 @@ class Serving:
         asked = set() if set(self.rooms) == set(ROOMS) else set(self.rooms)
         if RELAY in asked and not is_kafka(self.house.settings):
             raise SettingsError("--only relay: the log is embedded, and needs none: XUQI_LOG_URL")
-        if STATION in asked and not card_files(self.house.settings.home):
+        if STATION in asked and not self._has_readers():
             raise SettingsError(
                 f"--only station: there is no reader under {self.house.settings.home}/cards"
             )
+
+    def _has_readers(self) -> bool:
+        from xuqi.readers import card_files  # noqa: PLC0415 - no other room knows the card's protocol
+
+        return bool(card_files(self.house.settings.home))
 
     @contextlib.contextmanager
     def _consuming(self) -> Iterator[None]:
@@ -131,7 +136,7 @@ class Serving:
         if RELAY in self.rooms:
             relays = open_relays(house.settings, house.store, house.log)
             self.loops += [relaying(relay, self.stop) for relay in relays]
-        if STATION in self.rooms and card_files(house.settings.home):
+        if STATION in self.rooms and self._has_readers():
             place = StationPlace(house.settings.home, house.settings.branch)
             self.loops.append(attending(house, place, self.stop))
         for loop in self.loops:
@@ -173,10 +178,14 @@ class Serving:
         house = self.house
         of: list[object] = [Process(home=house.settings.home, store=house.store, loops=self.loops)]
         if SCHEDULER in self.rooms:
+            from xuqi.serving.figures import Figures  # noqa: PLC0415 - with what the scheduler needs
+
             of.append(Figures(house.store, house.policies, open_backlog(house.settings)))
         return Monitor(meters=self._meters, troubles=self.troubles, collectors=of)
 
     def _site(self) -> web.Site:
+        from renewal.gateways.ca.embedded import EmbeddedCa  # noqa: PLC0415 - only where it is served
+
         house = self.house
         return web.Site(
             store=house.store,
@@ -278,6 +287,7 @@ def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
+    _collect_seldom()
     code = serving.run()
     house.store.close()
     print("xuqi: stopped", flush=True)
@@ -287,3 +297,13 @@ def serve(
         sys.stdout.flush()
         os._exit(code)  # the threads of that call would keep the process
     return code
+
+
+def _collect_seldom() -> None:
+    """
+    A batch makes ten thousands of objects, and hardly any in a ring: looking for rings after every
+    700 of them, through all that has been imported, would cost a consumer a tenth of its time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

@@ -41,11 +41,11 @@ def bank(tmp_path: Path) -> Iterator[Bank]:
     """A bank of today with many customers, each with a certificate that is to be revoked."""
     with sample.opened(tmp_path / "bank", at=datetime.now(UTC)) as opened:
         opened.browser()
-        _copied(opened)
+        copied(opened)
         yield opened
 
 
-def _copied(bank: Bank) -> None:
+def copied(bank: Bank) -> None:
     ca: Any = bank.house.outside.ca
     with bank.house.store.work() as work:
         customer = work.customers.get(sample.BROWSER)
