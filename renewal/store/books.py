@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,6 +27,7 @@ from renewal.rules.books import (
     Why,
 )
 from renewal.store.among import among
+from renewal.store.many import adding
 from renewal.store.shelf import ConflictError, pages
 from schema.tables.books import accounts, transfers
 
@@ -61,6 +63,10 @@ AT_ONCE = 4000
 _account_columns = [accounts.c[name] for name in Account.__struct_fields__]
 _transfer_columns = [transfers.c[name] for name in Transfer.__struct_fields__]
 
+_ASKED = tuple(name for name in Transfer.__struct_fields__ if name != "at")
+_asked = attrgetter(*_ASKED)
+_write = adding(transfers, (*_ASKED, "at", "nth"))
+
 # By difference, not by version: two transactions on a hot account both count. What is
 # left when the lowest point was reached must still have been enough beside the other one.
 _after = {
@@ -86,7 +92,7 @@ class Books:
     The transfers and accounts as one transaction sees and changes them.
 
     What was loaded is answered from memory; what was done is written by ``flush``, one
-    ``executemany`` for each table. Each transfer is answered with a value: done, already
+    statement for each table. Each transfer is answered with a value: done, already
     done, or refused for good. All raise ``BooksError`` for what no caller should ask.
     """
 
@@ -284,15 +290,13 @@ class Books:
     def _write_transfers(self) -> None:
         # In the order of their ids, so that two transactions never wait for each other.
         rows = [
-            {**msgspec.structs.asdict(transfer), "at": self._at, "nth": self._written + nth}
+            (*_asked(transfer), self._at, self._written + nth)
             for nth, transfer in enumerate(self._new)
         ]
         self._written += len(rows)
         self._new = []
         if rows:
-            self._connection.execute(
-                sa.insert(transfers), sorted(rows, key=lambda row: str(row["id"]))
-            )
+            _write.execute(self._connection, sorted(rows, key=itemgetter(0)))
 
     def _move_balances(self) -> None:
         moves = [self._movement(name) for name in sorted(self._page.lowest)]  # the lock order

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from renewal.store.shelf import pages
 from schema.tables.log import dead_letters, inbox, parked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from renewal.store.work import Work
@@ -56,6 +57,7 @@ class Item:
 
 
 _record = ("topic", "key", "kind", "identity", "at", "body", "traceparent")
+_columns = attrgetter(*_record)
 _ours = inbox.c.consumer == sa.bindparam("consumer")
 _asked = (
     sa.func.unnest(sa.bindparam("identities", type_=array_of(inbox.c.identity.type)))
@@ -85,29 +87,30 @@ _waiting = (
     )
     .with_for_update(read=True)
 )
-_park = sa.insert(parked)
-_park_again = (
-    sa.update(parked)
-    .where(parked.c.id == sa.bindparam("row"))
-    .values(due=sa.bindparam("until"), tries=sa.bindparam("spent"), why=sa.bindparam("reason"))
-)
-_unpark = sa.delete(parked).where(parked.c.id == sa.bindparam("row"))
+_park = adding(parked, (*_record, "consumer", "due", "tries", "why"))
+_park_again = changing(parked, ("due", "tries", "why"), by=("id",))
+_unpark = sa.delete(parked).where(among(parked.c.id, "rows"))
 _following = parked.alias()
-_free = (
-    sa.update(parked)
-    .where(
-        parked.c.id
-        == sa.select(sa.func.min(_following.c.id))
-        .where(
-            _following.c.consumer == sa.bindparam("who"),
-            _following.c.key == sa.bindparam("which"),
-        )
-        .scalar_subquery(),
-        parked.c.due.is_(None),
-    )
-    .values(due=sa.bindparam("from_now"))
+_first = sa.select(sa.func.min(_following.c.id)).where(_following.c.consumer == sa.bindparam("who"))
+_given = (
+    sa.func.unnest(sa.bindparam("keys", type_=array_of(parked.c.key.type)))
+    .table_valued("key")
+    .render_derived()
 )
-_bury = sa.insert(dead_letters)
+_first_of_each = sa.select(
+    _first.where(_following.c.key == _given.c.key).scalar_subquery()
+).select_from(_given)
+_come_forward = sa.update(parked).where(parked.c.due.is_(None)).values(due=sa.bindparam("from_now"))
+# One by one on PostgreSQL, as the states: an outage parks much before the next ANALYZE.
+_free: dict[str, sa.Update] = {
+    "sqlite": _come_forward.where(
+        parked.c.id.in_(_first.where(among(_following.c.key, "keys")).group_by(_following.c.key))
+    ),
+    "postgresql": _come_forward.where(
+        parked.c.id == sa.any_(sa.func.array(_first_of_each.scalar_subquery()))
+    ),
+}
+_bury = adding(dead_letters, (*_record, "consumer", "tries", "why", "died_at", "state"))
 _due = (
     sa.select(parked)
     .where(parked.c.consumer == sa.bindparam("consumer"), parked.c.due <= sa.bindparam("now"))
@@ -120,7 +123,7 @@ class Inbox:
     """
     One consumer's book in one transaction.
 
-    What is written is collected until ``flush``, which is one ``executemany`` for each table.
+    What is written is collected until ``flush``: one statement for each kind of change.
     """
 
     def __init__(self, work: Work, consumer: str) -> None:
@@ -128,10 +131,10 @@ class Inbox:
         self._consumer = consumer
         self._known: dict[str, State] = {}
         self._notes: dict[str, State] = {}
-        self._parked: list[dict[str, Any]] = []
-        self._parked_again: list[dict[str, Any]] = []
+        self._parked: list[tuple[object, ...]] = []
+        self._parked_again: list[tuple[object, ...]] = []
         self._freed: list[Item] = []
-        self._buried: list[dict[str, Any]] = []
+        self._buried: list[tuple[object, ...]] = []
 
     def load(self, identities: Collection[str]) -> None:
         connection = self._work.connection
@@ -162,11 +165,10 @@ class Inbox:
         Let an event wait until then, or, without ``due``, behind an earlier one of its key.
         """
         if item.parked is None:
-            waits = {"due": due, "tries": tries, "why": told(why)}
-            self._parked.append(_columns(item.record) | {"consumer": self._consumer} | waits)
+            event = _columns(item.record)
+            self._parked.append((*event, self._consumer, due, tries, told(why)))
         else:
-            row = {"row": item.parked, "until": due, "spent": tries, "reason": told(why)}
-            self._parked_again.append(row)
+            self._parked_again.append((due, tries, told(why), item.parked))
 
     def unpark(self, item: Item) -> None:
         """
@@ -176,18 +178,20 @@ class Inbox:
             self._freed.append(item)
 
     def bury(self, item: Item, why: str, *, tries: int) -> None:
-        died = {"tries": tries, "why": told(why), "died_at": self._work.at, "state": "open"}
-        self._buried.append(_columns(item.record) | {"consumer": self._consumer} | died)
+        event = _columns(item.record)
+        died = (self._consumer, tries, told(why), self._work.at, "open")
+        self._buried.append((*event, *died))
 
     def flush(self) -> None:
         self._flush_notes()
-        self._execute(_park, self._parked)
-        self._execute(_park_again, self._parked_again)
-        self._execute(_unpark, [{"row": item.parked} for item in self._freed])
-        who, at = self._consumer, self._work.at
-        freed = [{"who": who, "which": item.record.key, "from_now": at} for item in self._freed]
-        self._execute(_free, freed)
-        self._execute(_bury, self._buried)
+        connection = self._work.connection
+        if self._parked:
+            _park.execute(connection, self._parked)
+        if self._parked_again:
+            _park_again.execute(connection, self._parked_again)
+        self._flush_freed()
+        if self._buried:
+            _bury.execute(connection, self._buried)
 
     def _flush_notes(self) -> None:
         new, old = [], []
@@ -203,13 +207,14 @@ class Inbox:
         if old:
             _note_again.execute(self._work.connection, old)
 
-    def _execute(self, statement: sa.Executable, rows: Sequence[Mapping[str, Any]]) -> None:
-        if rows:
-            self._work.connection.execute(statement, rows)
-
-
-def _columns(record: Record) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in _record}
+    def _flush_freed(self) -> None:
+        connection = self._work.connection
+        for page in pages([item.parked for item in self._freed]):
+            connection.execute(_unpark, {"rows": page})
+        # Only then, so that which is the next of a key is seen as all of them have left it.
+        free, who, at = _free[connection.dialect.name], self._consumer, self._work.at
+        for page in pages({item.record.key for item in self._freed}):
+            connection.execute(free, {"who": who, "keys": page, "from_now": at})
 
 
 def told(why: str) -> str:

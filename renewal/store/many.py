@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Types = Mapping[str, sa.types.TypeEngine[Any]]
 #: A parameter in psycopg's words; "b" sends it as the database keeps it, and not as a text.
 _A_BIND = re.compile(r"%\((\w+)\)s")
-_NTH = "nth"  #: where a row stands among those that are given
+_NTH = "nth_given"  #: where a row stands among those that are given
 
 
 @dataclass(frozen=True)
