@@ -74,7 +74,7 @@ def _on(name: str, server: str | None, *, past: int, items: int, rounds: int) ->
             sides = [(new, new_rates), (old, old_rates)]
             for store, rates in sides if number % 2 else sides[::-1]:
                 plumbing.lay(store, numbers)
-                rates.append(items * len(STEPS) / plumbing.run(store))
+                rates.append(items * len(STEPS) / plumbing.run(store, items))
         plumbing.all_went_through(new, rounds * items)
         plumbing.all_went_through(old, rounds * items, before=past)
     share = 100 * ratio(old_rates, new_rates)

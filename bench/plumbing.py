@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
@@ -14,6 +16,7 @@ from bench import bank
 from bench.pipeline import BATCH, STEPS
 from renewal.clock import SystemClock
 from renewal.delivery import Delivery
+from renewal.delivery.batches import QUIET
 from renewal.eventlog.embedded import EmbeddedLog
 from renewal.outcome import Done
 from renewal.secret import Secret
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
     from renewal.store.work import Work
 
+WAIT, NOT_AT_ALL = timedelta(seconds=1), timedelta(0)  #: for what the step before tells
+PATIENCE = 30.0  #: seconds without any of it
 SOON = datetime(2030, 1, 1, tzinfo=UTC)
 
 
@@ -105,13 +110,13 @@ def opened(url: str) -> Store:
     return Store(url, clock=SystemClock(), vault=Vault({1: Secret(b"opens nothing here" * 2)}))
 
 
-def items_a_second(url: str, items: int) -> float:
+def items_a_second(url: str, items: int, *, at_once: bool = False) -> float:
     """
     Take so many items through four consumers by delivery, inbox and embedded log, whole.
     """
     with closing(opened(url)) as store:
         lay(store, range(items))
-        seconds = run(store)
+        seconds = run(store, items, at_once=at_once)
         all_went_through(store, items)
     return items / seconds
 
@@ -129,22 +134,33 @@ def lay(store: Store, numbers: range) -> None:
                 work.emit(_TOLD[0](item))
 
 
-def run(store: Store) -> float:
+def run(store: Store, items: int, *, at_once: bool = False) -> float:
     """
-    Deliver, one step after another, until there is nothing left; return the seconds.
+    Deliver so many items, one step after another, or ``at_once``: each consumer in a thread of
+    its own, as they are served; return the seconds.
     """
     log = EmbeddedLog(store)
     steps = [_step(number, name) for number, name in enumerate(STEPS)]
     deliveries = [Delivery(step, log.reader(step.group, step.topics), store) for step in steps]
     began = time.perf_counter()
-    for delivery in deliveries:
-        while delivery.run_once():
-            pass
-        delivery.run_once()  # quiet twice: the offset is on record, too
+    with ThreadPoolExecutor(len(steps) if at_once else 1) as pool:
+        list(pool.map(partial(_deliver, items, PATIENCE if at_once else 0.0), deliveries))
     seconds = time.perf_counter() - began
     for delivery in deliveries:
         delivery.reader.close()
     return seconds
+
+
+def _deliver(items: int, patience: float, delivery: Delivery) -> None:
+    last = time.monotonic()
+    while items > 0:
+        found = delivery.run_once(WAIT if patience else NOT_AT_ALL)
+        now = time.monotonic()
+        if not found and now - last > patience:
+            return  # it is counted what is missing
+        items, last = items - found, now if found else last
+    for _ in range(QUIET):
+        delivery.run_once()  # so that the offset is on record, too
 
 
 def all_went_through(store: Store, items: int, *, before: int = 0) -> None:

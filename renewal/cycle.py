@@ -315,7 +315,6 @@ def activate(
     )
     if old.state == "active":
         work.certificates.change(old, state="superseded", remind_at=None)
-        work.certificates.flush()  # the slot is given up before it is taken
     new = work.certificates.change(new, state="active")
     schedule_reminder(work, new, policies)
     work.renewals.change(renewal, state="activated", moved_at=work.at)

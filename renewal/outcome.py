@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -12,19 +13,17 @@ if TYPE_CHECKING:
     from schema.events import Event
 
 
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """
     The end of one attempt at an event.
     """
 
 
-@dataclass(frozen=True)
-class Done(Outcome):
+class Done(Outcome, frozen=True):
     emit: tuple[Event, ...] = ()
 
 
-@dataclass(frozen=True)
-class Retry(Outcome):
+class Retry(Outcome, frozen=True):
     """
     Not yet: the event waits, and later ones of its key wait behind it.
     """
@@ -36,8 +35,7 @@ class Retry(Outcome):
     outage: bool = False  #: yes, when the other side is away: that is waited out for days
 
 
-@dataclass(frozen=True)
-class Reject(Outcome):
+class Reject(Outcome, frozen=True):
     """
     Never by the machine: the event becomes a dead letter that staff see, mend and send again.
     """

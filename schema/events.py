@@ -37,7 +37,7 @@ class Event(
         """
         The name of the topic that the event goes to.
         """
-        return self.topic.value
+        return str(self.topic)
 
     @property
     def key(self) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import sqlalchemy as sa
 
 from renewal.eventlog.port import Record
@@ -38,8 +38,7 @@ OPEN = (State.BEGUN, State.UNSURE)
 ENDED = (State.SETTLED, State.DEAD)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, kw_only=True):
     """
     An event on its way through one consumer.
     """
@@ -199,9 +198,9 @@ class Inbox:
         for identity, state in self._notes.items():
             known = self._known.get(identity)
             if known is None:
-                new.append((state.value, at, who, identity))
+                new.append((str(state), at, who, identity))
             elif known is not state:
-                old.append((state.value, at, who, identity))
+                old.append((str(state), at, who, identity))
         if new:
             _note.execute(self._work.connection, new)
         if old:

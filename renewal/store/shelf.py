@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -54,12 +54,22 @@ class Shelf(Generic[R]):
     ``load`` costs one query for all keys that are not here yet; ``put`` and ``change``
     cost nothing until ``flush``, which is one statement each. A change is held
     against the row's version, so that it is never made on top of another's.
+
+    ``takes``: rows that take a place which only one may have are written after those that have
+    given one up.
     """
 
-    def __init__(self, connection: sa.Connection, table: sa.Table, row: type[R]) -> None:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        row: type[R],
+        takes: Callable[[R], bool] = bool,  # as they stand, all do
+    ) -> None:
         self._connection = connection
         self._table = table
         self._row = row
+        self._takes = takes
         self._key = attrgetter(*(column.name for column in table.primary_key))
         self._here: dict[Key, R | None] = {}
         self._put: dict[Key, R] = {}
@@ -147,8 +157,24 @@ class Shelf(Generic[R]):
             statement.execute(self._connection, map(values, put.values()))
         if self._changed:
             changed, self._changed = self._changed, {}
-            for fields, keys in _alike(changed).items():
+            groups = self._alike(changed)
+            for takes, fields in sorted(groups, key=itemgetter(0)):
+                keys = groups[takes, fields]
                 self._write(fields, {key: changed[key].version for key in keys})
+
+    def _alike(
+        self, changed: dict[Key, _Change[R]]
+    ) -> dict[tuple[bool, frozenset[str]], list[Key]]:
+        """
+        Keys of rows of which the same fields have changed: one statement writes them all.
+        """
+        groups: dict[tuple[bool, frozenset[str]], list[Key]] = {}
+        for key, change in changed.items():
+            alike = self._takes(self.get(key)), frozenset(change.fields)
+            groups.setdefault(alike, []).append(key)
+        for keys in groups.values():
+            keys.sort()  # who take their locks in one order do not block each other
+        return groups
 
     def _write(self, fields: frozenset[str], versions: dict[Key, int]) -> None:
         statement, values = _update(self._table, fields)
@@ -160,18 +186,6 @@ class Shelf(Generic[R]):
 def _version(row: Row) -> int:
     version: int = row.version  # type: ignore[attr-defined] # every table that is changed has one
     return version
-
-
-def _alike(changed: dict[Key, _Change[R]]) -> dict[frozenset[str], list[Key]]:
-    """
-    Keys of rows of which the same fields have changed: one statement writes them all.
-    """
-    groups: dict[frozenset[str], list[Key]] = {}
-    for key, change in changed.items():
-        groups.setdefault(frozenset(change.fields), []).append(key)
-    for keys in groups.values():
-        keys.sort()  # two transactions that take their locks in one order do not block each other
-    return groups
 
 
 @cache

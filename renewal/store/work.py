@@ -35,6 +35,13 @@ _new_id = sa.text(
 _alone = sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:with_what, 0))")
 
 
+def _in_force(certificate: rows.Certificate) -> bool:
+    """
+    Whether it takes its slot, which is another's only after that.
+    """
+    return certificate.state in {"active", "suspended"}
+
+
 class Work:
     """
     One transaction over the store. Everything in it happened at one moment, ``at``.
@@ -63,7 +70,7 @@ class Work:
 
     @cached_property
     def certificates(self) -> Shelf[rows.Certificate]:
-        return Shelf(self.connection, certificates, rows.Certificate)
+        return Shelf(self.connection, certificates, rows.Certificate, takes=_in_force)
 
     @cached_property
     def renewals(self) -> Shelf[rows.Renewal]:
