@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from renewal.eventlog.trace import derived, parsed
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 SOURCE = "/xuqi"
 CONTENT_TYPE = "application/json"
+_SPECVERSION, _SOURCE = ("ce_specversion", b"1.0"), ("ce_source", SOURCE.encode())
+_CONTENT_TYPE = ("content-type", CONTENT_TYPE.encode())
 #: As wide as their columns in the tables of the log.
 KIND, IDENTITY, KEY = 48, 160, 48
 TRACEPARENT = 55
@@ -27,15 +30,20 @@ def headers(*, kind: str, identity: str, key: str, at: datetime) -> Headers:
     The headers of one event (CloudEvents Kafka binding 1.0.2, 3.2; W3C Trace Context, 3.2).
     """
     return [
-        ("ce_specversion", b"1.0"),
+        _SPECVERSION,
         ("ce_id", identity.encode()),
-        ("ce_source", SOURCE.encode()),
+        _SOURCE,
         ("ce_type", kind.encode()),
         ("ce_subject", key.encode()),
-        ("ce_time", at.astimezone(UTC).isoformat(timespec="microseconds").encode()),
-        ("content-type", CONTENT_TYPE.encode()),
+        ("ce_time", _time(at)),
+        _CONTENT_TYPE,
         ("traceparent", derived(key=key, identity=identity).traceparent.encode()),
     ]
+
+
+@lru_cache  # the events of one transaction have one time
+def _time(at: datetime) -> bytes:
+    return at.astimezone(UTC).isoformat(timespec="microseconds").encode()
 
 
 def packed(event: Event, at: datetime) -> tuple[bytes, bytes, Headers]:
