@@ -254,6 +254,30 @@ def test_changes_of_different_fields_are_all_written(store: Store) -> None:
     ]
 
 
+@pytest.mark.parametrize("odd", [None, 0, 39])
+def test_what_many_rows_share_is_written_to_each(store: Store, odd: int | None) -> None:
+    given = [
+        customer(number, mobile_bad=None if number == odd else "gone", locale="en")
+        for number in range(40)
+    ]
+    put(store, *given)
+
+    with store.work() as work:
+        work.customers.load(range(40))
+        for one in map(work.customers.get, range(40)):
+            work.customers.change(one, mail_bad=None if one.id == odd else "full", locale="fr")
+
+    with store.look() as look:
+        look.customers.load(range(40))
+        found = [look.customers.get(number) for number in range(40)]
+    assert found == [
+        msgspec.structs.replace(
+            one, mail_bad=None if one.id == odd else "full", locale="fr", version=1
+        )
+        for one in given
+    ]
+
+
 def test_a_row_that_is_put_may_be_changed_before_it_is_written(store: Store) -> None:
     with store.work() as work:
         work.customers.change(work.customers.put(customer(1)), locale="en")
@@ -368,6 +392,24 @@ def test_one_certificate_is_in_force_in_a_slot(store: Store, states: tuple[str, 
         put(store, certificate(2, slot="A", state=states[1]))
 
 
+@pytest.mark.parametrize("first", ["active", "superseded"])
+def test_slots_change_hands_in_one_transaction(store: Store, first: str) -> None:
+    pairs = [(1, 9), (8, 2), (3, 7)]
+    for old, new in pairs:
+        held = certificate(old, slot=f"{old}")
+        put(store, held, certificate(new, slot=f"{old}", state="pending"))
+
+    with store.work() as work:
+        for pair in pairs:
+            changes = zip(pair, ("superseded", "active"), strict=True)
+            for number, state in sorted(changes, key=lambda change: change[1] != first):
+                work.certificates.change(work.certificates.get(number), state=state)
+
+    with store.look() as look:
+        states = [look.certificates.get(number).state for pair in pairs for number in pair]
+    assert states == ["superseded", "active"] * 3
+
+
 @pytest.mark.parametrize("state", ["pending", "superseded", "revoked", "expired"])
 def test_any_number_of_others_may_be_in_it(store: Store, state: str) -> None:
     others = (certificate(number, slot="A", state=state) for number in (2, 3))
@@ -402,6 +444,9 @@ def test_a_text_too_long_for_its_column_is_refused_and_never_cut(copy: str) -> N
     with opened(copy) as store:
         with pytest.raises(sa.exc.DataError, match="too long"):
             put(store, customer(1, locale="zh-Hant-TW"))
+
+        with pytest.raises(sa.exc.DataError, match="too long"):
+            put(store, *(customer(number, locale="zh-Hant-TW") for number in range(40)))
 
         assert count(store, people.customers) == [0]
 
@@ -488,6 +533,8 @@ def test_a_time_without_its_zone_is_refused(store: Store) -> None:
 
     with pytest.raises(ValueError, match="has no time zone"):
         put(store, certificate(1, not_after=naive))
+    with pytest.raises(ValueError, match="has no time zone"):
+        put(store, *(certificate(number, not_after=naive) for number in range(40)))
 
     assert count(store, people.certificates) == [0]
 

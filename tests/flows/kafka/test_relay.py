@@ -9,9 +9,10 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
+from kafka.partitioner import DefaultPartitioner
 
 from producers.relay import CODES, OTHERS
-from renewal.eventlog.kafka import Connection, Topics, TopicsError
+from renewal.eventlog.kafka import PRODUCER, Connection, Topics, TopicsError
 from renewal.store import dead_letters
 from renewal.store import log as queries
 from schema.codec import decode
@@ -175,6 +176,26 @@ def test_what_the_relay_buried_is_carried_once_it_is_sent_again(rig: Rig) -> Non
     rig.relayed()
 
     assert rig.lying("stations.001", 1)[0].identity == "token-job-ended.v1:R1"
+
+
+class Twelve:
+    """What a client knows of a cluster whose topics have twelve partitions."""
+
+    def topics(self) -> set[str]:
+        return {"renewals"}
+
+    def partitions_for_topic(self, _topic: str) -> set[int]:
+        return set(range(12))
+
+    available_partitions_for_topic = partitions_for_topic
+
+
+def test_a_key_goes_where_any_other_client_puts_it() -> None:
+    ours, theirs = PRODUCER["partitioner"], DefaultPartitioner()
+    for number in range(200):
+        key = f"R{number:08d}-01".encode()
+        asked = ("renewals", key, key, b"", b"", Twelve())
+        assert ours.partition(*asked) == theirs.partition(*asked)
 
 
 def test_topics_are_made_once_and_their_number_of_partitions_is_held(kafka: Connection) -> None:
