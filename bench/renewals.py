@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +21,19 @@ from schema.tables.renewals import renewals
 from xuqi.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from renewal.delivery import Delivery
     from xuqi.house import House
 
 GOAL = 40  #: per cent of the bare pipeline, per step
+WAIT = timedelta(seconds=1)
+LOOK_EVERY, PATIENCE = 0.02, 60.0  #: seconds
 METHOD = (
     "Renewals: half securities-browser, half cooperative-card (hold, capture), confirmed and on "
-    "the log beforehand; then every consumer of the house in one thread until all is quiet, with "
-    "the customers' proofs (P-256, verified) in batches of 500 between; embedded log; SQLite, WAL, "
+    "the log beforehand; then every consumer of the house in a thread of its own, as they are "
+    "served, until all is quiet, with the customers' proofs (P-256, verified) in batches of 500 "
+    "once all certificates are issued; one process; embedded log; SQLite, WAL, "
     "synchronous=FULL, and PostgreSQL with fsync; providers that do nothing. A step is one event "
     "settled by one consumer. The bare pipeline beside it: four steps with the driver itself, "
     "batches of 500; both {rounds} times in turn, the median."
@@ -102,8 +111,10 @@ def _run(house: House, count: int) -> Run:
         signatures = [one.signature() for one in asked]
         deliveries = [house.delivery(consumer) for consumer in house.consumers()]
         began = time.perf_counter()
-        until_quiet(deliveries)
-        bank.prove(house, asked, signatures)
+        with _served(house, deliveries):
+            _until(house, "issued", count)
+            bank.prove(house, asked, signatures)
+            _until(house, "done", count)
         until_quiet(deliveries)
         seconds = time.perf_counter() - began
         steps = _all_well(house, count)
@@ -114,7 +125,40 @@ def _run(house: House, count: int) -> Run:
     return Run(count / seconds, steps / seconds, steps / count)
 
 
-def until_quiet(deliveries: list[Delivery]) -> None:
+@contextmanager
+def _served(house: House, deliveries: Sequence[Delivery]) -> Iterator[None]:
+    stop = threading.Event()
+
+    def deliver(delivery: Delivery) -> None:
+        while not stop.is_set():
+            delivery.run_once(WAIT)
+
+    with ThreadPoolExecutor(len(deliveries)) as pool:
+        at_work = [pool.submit(deliver, delivery) for delivery in deliveries]
+        try:
+            yield
+        finally:
+            stop.set()
+            house.store.wake()
+    for one in at_work:
+        one.result()
+
+
+def _until(house: House, state: str, count: int) -> None:
+    """
+    Return when so many renewals are in this state; give up when none has come for long.
+    """
+    query = sa.select(sa.func.count()).where(renewals.c.state == state)
+    found, last = 0, time.monotonic()
+    while found < count:
+        assert time.monotonic() - last < PATIENCE, f"{found} of {count} renewals are {state}"
+        time.sleep(LOOK_EVERY)
+        with house.store.look() as look:
+            now = look.connection.scalar(query) or 0
+        found, last = now, time.monotonic() if now > found else last
+
+
+def until_quiet(deliveries: Sequence[Delivery]) -> None:
     while sum(delivery.run_once() for delivery in deliveries):
         pass
 
