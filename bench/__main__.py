@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench import aged, codes, faults, relay, renewals, scan, steps
 from bench.figures import as_json, as_markdown
+from xuqi.serving.process import collect_seldom
 
 if TYPE_CHECKING:
     from bench.figures import Figure
@@ -23,6 +24,7 @@ def main(arguments: list[str]) -> int:
     figures: list[Figure] = []
     for name in asked.which or ALL:
         print(f"measuring: {name} ...", file=sys.stderr, flush=True)
+        collect_seldom()  # as whoever serves does
         figures += _measured(name, asked)
     table = as_markdown(figures)
     if asked.markdown:
@@ -39,7 +41,8 @@ def _measured(name: str, asked: argparse.Namespace) -> list[Figure]:
     if name == "scan":
         return scan.figures(asked.rows, due=asked.due, rounds=asked.rounds)
     if name == "aged":
-        return aged.figures(past=asked.past, items=asked.items, rounds=asked.rounds)
+        items, rounds = max(asked.items // aged.PARTS, 1), asked.rounds * aged.PARTS
+        return aged.figures(past=asked.past, items=items, rounds=rounds)
     if name == "faults":
         return faults.figures(seconds=asked.window, rounds=asked.rounds, into=asked.into)
     if name == "relay":

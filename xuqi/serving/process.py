@@ -287,7 +287,7 @@ def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
-    _collect_seldom()
+    collect_seldom()
     code = serving.run()
     house.store.close()
     print("xuqi: stopped", flush=True)
@@ -299,7 +299,7 @@ def serve(
     return code
 
 
-def _collect_seldom() -> None:
+def collect_seldom() -> None:
     """
     A batch makes ten thousands of objects, and hardly any in a ring: looking for rings after every
     700 of them, through all that has been imported, would cost a consumer a tenth of its time.
