@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
+from msgspec import structs
+
 from consumers.sending import (
     Carriers,
     Failed,
@@ -184,7 +186,7 @@ class OneTimeCodes:
         if not later:
             return Done()
         unsure = any(retry.unsure for retry in later)
-        return replace(min(later, key=lambda retry: retry.after), unsure=unsure)
+        return structs.replace(min(later, key=lambda retry: retry.after), unsure=unsure)
 
     def _ended(self, order: Order, out: Outgoing, each: Handed | Failed, work: Work) -> None:
         handed(work, out.message, each)
