@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import ChainMap
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
@@ -97,7 +96,7 @@ class Many:
             statement = self._columns(_given(self._types, shared))
             sql = str(statement.compile(dialect=connection.dialect))
             self._by_column[names] = _A_BIND.sub(r"%(\1)b", sql)
-        return connection.exec_driver_sql(self._by_column[names], dict(ChainMap(shared, columns)))
+        return connection.exec_driver_sql(self._by_column[names], columns | shared)
 
 
 def _bound(row: Row, moments: Sequence[tuple[int, Callable[[Any], Any]]]) -> Row:
