@@ -6,9 +6,7 @@ import fcntl
 import json
 import os
 import signal
-import subprocess
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +19,9 @@ from schema.events import CertificateChanged, ChangeRequested, Event, Topic
 from tests.stores import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import subprocess
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from renewal.store.work import Work
     from tests.flows.kafka.rig import Rig
@@ -109,7 +109,6 @@ def live(told: dict[str, str]) -> None:
             delivery.run_once(SOON)
 
 
-@contextmanager
 def member(
     rig: Rig,
     ledger: Path,
@@ -119,24 +118,16 @@ def member(
     stop_at: str = "",
     slot: str = "",
     outside: str = "",
-) -> Iterator[subprocess.Popen[bytes]]:
-    told = {
-        "server": rig.connection.servers[0],
-        "prefix": rig.connection.prefix,
-        "store": str(rig.store.engine.url),
-        "ledger": str(ledger),
-        "who": who,
-        "die_at": die_at,
-        "stop_at": stop_at,
-        "outside": outside,
-        "member": slot,
-    }
-    process = subprocess.Popen([sys.executable, "-m", "tests.flows.kafka.member", json.dumps(told)])
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    return rig.process(
+        "tests.flows.kafka.member",
+        ledger=str(ledger),
+        who=who,
+        die_at=die_at,
+        stop_at=stop_at,
+        outside=outside,
+        member=slot,
+    )
 
 
 if __name__ == "__main__":

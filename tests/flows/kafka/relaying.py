@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from producers.relay import OTHERS, Relay
@@ -18,7 +17,8 @@ from tests.flows.kafka.rig import TOPICS
 from tests.stores import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
+    from contextlib import AbstractContextManager
 
     from tests.flows.kafka.rig import Rig
 
@@ -44,21 +44,8 @@ def live(told: dict[str, str]) -> None:
                     time.sleep(PAUSE)
 
 
-@contextmanager
-def relay(rig: Rig, *, die_at: str = "") -> Iterator[subprocess.Popen[bytes]]:
-    told = {
-        "server": rig.connection.servers[0],
-        "prefix": rig.connection.prefix,
-        "store": str(rig.store.engine.url),
-        "die_at": die_at,
-    }
-    command = [sys.executable, "-m", "tests.flows.kafka.relaying", json.dumps(told)]
-    process = subprocess.Popen(command)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+def relay(rig: Rig, *, die_at: str = "") -> AbstractContextManager[subprocess.Popen[bytes]]:
+    return rig.process("tests.flows.kafka.relaying", die_at=die_at)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -112,6 +115,21 @@ class Rig:
         finally:
             reader.close()
         return found
+
+    @contextmanager
+    def process(self, module: str, **told: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A module that lives on this broker and store, until it is killed."""
+        here = {
+            "server": self.connection.servers[0],
+            "prefix": self.connection.prefix,
+            "store": str(self.store.engine.url),
+        }
+        process = subprocess.Popen([sys.executable, "-m", module, json.dumps(here | told)])
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row of every table."""
