@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from consumers import thresholds
-from consumers.owing import QUIET, Owed, Owing, WayOut
+from consumers.owing import Owed, Owing
+from consumers.routes import QUIET, Routes, WayOut
 from consumers.sending import (
     AWAY,
     Carriers,
@@ -83,15 +84,19 @@ class Reminders:
     calendar: Calendar
     store: Store
     owing: Owing = field(init=False)
+    routes: Routes = field(init=False)
 
     def __post_init__(self) -> None:
-        self.owing = Owing(policies=self.policies, calendar=self.calendar)
+        self.owing = Owing(policies=self.policies)
+        self.routes = Routes(calendar=self.calendar)
 
     def preload(self, events: Sequence[ReminderDue | MessageFailed], work: Work) -> None:
         failed = [event.message for event in events if isinstance(event, MessageFailed)]
         before = [one for message in failed for one in _before(message)]
         work.messages.load([*map(_message_id, events), *before])
-        self.owing.look({event.customer for event in events}, work)
+        customers = {event.customer for event in events}
+        self.owing.look(customers, work)
+        self.routes.look(customers, work)
 
     # --- prepare --------------------------------------------------------------------------------
 
@@ -124,7 +129,7 @@ class Reminders:
         if not owed:
             return Done()
         again = self._again(event, failed, customer, owed, work)
-        return again or self._reach(event, customer, owed, self.owing.left(owed, work), work)
+        return again or self._reach(event, customer, owed, self.routes.left(owed, work), work)
 
     def _again(
         self,
@@ -143,12 +148,12 @@ class Reminders:
         if follow.again is not Again.LATER or failed.channel != Channel.SMS:
             return None
         since = (failed.ended_at or work.at) + follow.again_after
-        until = self.owing.again_from(customer, owed, since, work.at)
+        until = self.routes.again_from(customer, owed, since, work.at)
         if until is None or len(texts) > follow.at_most:
             return None
         if until > work.at:
             return Retry(until - work.at, "the phone was off", spends_a_try=False)
-        left = [Channel.SMS, *self.owing.left(owed, work)]
+        left = [Channel.SMS, *self.routes.left(owed, work)]
         return self._send(event, customer, owed, Channel.SMS, work, left=left)
 
     def _reach(
@@ -159,7 +164,7 @@ class Reminders:
         channels: Sequence[Channel],
         work: Work,
     ) -> Order | Outcome:
-        route = self.owing.route(customer, owed, channels, work.at)
+        route = self.routes.route(customer, owed, channels, work.at)
         if route.channel is not None:
             return self._send(event, customer, owed, route.channel, work, left=channels)
         if route.until is None:
@@ -190,12 +195,12 @@ class Reminders:
         else:
             thresholds.claim(work, owed, message, mine=mine)
         if channel is Channel.SMS:
-            self.owing.one_more_text(customer.id)
+            self.routes.one_more_text(customer.id)
         return Order(
             out=out,
             certificates=tuple(one.certificate.id for one in owed),
             claimed_at=work.at,
-            way_out=self.owing.way_out(customer, owed, channel, left, work.at),
+            way_out=self.routes.way_out(customer, owed, channel, left, work.at),
         )
 
     def _written(
@@ -224,7 +229,7 @@ class Reminders:
         kept = [one for one in told if self.owing.still_wanted(one, customer, channel, work)]
         if not ask:  # else it may have been sent as it was: then it has told of nothing later
             kept = [self._most_urgent(one, message.id, work) for one in kept]
-        until = self.owing.resumes(message, kept, customer, work.at)
+        until = self.routes.resumes(message, kept, customer, work.at)
         way_out = self._way_out(customer, kept, channel, work)
         if kept and until > work.at:
             if not ask and self._is_taken(way_out, work.at, until):
@@ -272,8 +277,8 @@ class Reminders:
     ) -> WayOut | None:
         if not kept:
             return None
-        left = self.owing.left(kept, work)
-        return self.owing.way_out(customer, kept, channel, left, work.at)
+        left = self.routes.left(kept, work)
+        return self.routes.way_out(customer, kept, channel, left, work.at)
 
     def _most_urgent(self, one: Owed, message: str, work: Work) -> Owed:
         step = self.owing.later_step(one, work)
@@ -322,7 +327,7 @@ class Reminders:
     def _is_taken(
         self, way_out: WayOut | None, now: datetime, then: datetime, *, patient: bool = True
     ) -> bool:
-        return way_out is not None and self.owing.is_taken(way_out, now, then, patient=patient)
+        return way_out is not None and self.routes.is_taken(way_out, now, then, patient=patient)
 
     def _wanted(self, order: Order) -> tuple[set[int], datetime]:
         with self.store.look() as look:

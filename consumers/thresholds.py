@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from consumers.owing import Owed, Route
+    from consumers.owing import Owed
+    from consumers.routes import Route
     from renewal.cycle import Policies
     from renewal.store.rows import Message
     from renewal.store.work import Work
