@@ -12,7 +12,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from renewal.store.many import array_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable, Mapping
 
     from sqlalchemy.engine import Dialect
     from sqlalchemy.sql.compiler import SQLCompiler
@@ -62,6 +62,27 @@ def _each_of(column: sa.Column[Any], name: str | None, values: list[Any] | None)
         return sa.bindparam(name, values, expanding=True, required=values is None)
     listed = sa.bindparam(name, values, type_=_Listed(), required=values is None)
     return sa.select(sa.func.json_each(listed).table_valued("value").c.value)
+
+
+def one_by_one(
+    columns: Iterable[sa.Column[Any]], key: sa.Column[Any], *where: sa.ColumnElement[bool]
+) -> Mapping[str, sa.Select[Any]]:
+    """
+    A question, by database, for the rows with any of ``keys``, where each key has one at most.
+
+    PostgreSQL would rather read all of a small or an unknown table than ask its index 500 times,
+    at ten times the price; so it is made to look each of them up.
+    """
+    asked = (
+        sa.func.unnest(sa.bindparam("keys", type_=array_of(key.type)))
+        .table_valued("key")
+        .render_derived()
+    )
+    one = sa.select(*columns).where(key == asked.c.key, *where).limit(1).lateral()
+    return {
+        "sqlite": sa.select(*columns).where(among(key, "keys"), *where),
+        "postgresql": sa.select(*one.c).select_from(asked.join(one, sa.true())),
+    }
 
 
 @compiles(Among)

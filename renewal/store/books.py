@@ -26,13 +26,13 @@ from renewal.rules.books import (
     Void,
     Why,
 )
-from renewal.store.among import among
+from renewal.store.among import one_by_one
 from renewal.store.many import adding
 from renewal.store.shelf import ConflictError, pages
-from schema.tables.books import accounts, transfers
+from schema.tables.books import ENDS, accounts, transfers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
 CLEARING = "customer clearing"
@@ -57,11 +57,15 @@ HOUSE = {
     )
 }
 
-#: Each id is a parameter twice; SQLite takes 32,766 of them, PostgreSQL 65,535.
+#: Keys of one question: a batch's hold, its end and its payment are asked for at once.
 AT_ONCE = 4000
 
 _account_columns = [accounts.c[name] for name in Account.__struct_fields__]
 _transfer_columns = [transfers.c[name] for name in Transfer.__struct_fields__]
+_accounts = one_by_one(_account_columns, accounts.c.id)
+# Two questions, for each has an index of its own; asked as one, with OR, all would be read.
+_by_id = one_by_one(_transfer_columns, transfers.c.id)
+_that_ended = one_by_one(_transfer_columns, transfers.c.of, ENDS)
 
 _ASKED = tuple(name for name in Transfer.__struct_fields__ if name != "at")
 _asked = attrgetter(*_ASKED)
@@ -219,10 +223,8 @@ class Books:
         wanted = set(ids) - self._page.transfers.keys()
         self._page.transfers.update(dict.fromkeys(wanted))
         self._page.ended.update(dict.fromkeys(wanted))
-        for page in pages(wanted, AT_ONCE):
-            ends = sa.and_(among(transfers.c.of, page), transfers.c.answer == "ok")
-            query = sa.select(*_transfer_columns).where(sa.or_(among(transfers.c.id, page), ends))
-            for row in self._connection.execute(query).mappings():
+        for question in (_by_id, _that_ended):
+            for row in self._asked(question, wanted):
                 self._remember(Transfer(**row), wanted)
 
     def _remember(self, transfer: Transfer, wanted: set[str]) -> None:
@@ -236,12 +238,16 @@ class Books:
         if wanted & HOUSE.keys():
             wanted |= HOUSE.keys() - self._page.accounts.keys()
         found: dict[str, Account] = {}
-        for page in pages(wanted):
-            query = sa.select(*_account_columns).where(among(accounts.c.id, page))
-            rows = self._connection.execute(query).mappings()
-            found |= {row["id"]: Account(**row) for row in rows}
+        found |= {row["id"]: Account(**row) for row in self._asked(_accounts, wanted)}
         self._read |= found
         self._page.accounts.update({name: found.get(name, HOUSE.get(name)) for name in wanted})
+
+    def _asked(
+        self, question: Mapping[str, sa.Select[Any]], keys: Collection[str]
+    ) -> Iterator[sa.RowMapping]:
+        for page in pages(keys, AT_ONCE):
+            asked = question[self._connection.dialect.name]
+            yield from self._connection.execute(asked, {"keys": page}).mappings()
 
     def _load_for(self, legs: Sequence[Leg]) -> None:
         ofs = [str(getattr(leg, "of", None) or leg.id) for leg in legs]

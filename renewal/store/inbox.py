@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import sqlalchemy as sa
 
 from renewal.eventlog.port import Record
-from renewal.store.among import among
+from renewal.store.among import among, one_by_one
 from renewal.store.many import adding, array_of, changing
 from renewal.store.shelf import pages
 from schema.tables.log import dead_letters, inbox, parked
@@ -58,22 +58,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 _record = ("topic", "key", "kind", "identity", "at", "body", "traceparent")
 _columns = attrgetter(*_record)
 _ours = inbox.c.consumer == sa.bindparam("consumer")
-_asked = (
-    sa.func.unnest(sa.bindparam("identities", type_=array_of(inbox.c.identity.type)))
-    .table_valued("identity")
-    .render_derived()
-)
-_one = (
-    sa.select(inbox.c.state).where(_ours, inbox.c.identity == _asked.c.identity).limit(1).lateral()
-)
-# PostgreSQL knows nothing of a table's rows before its first ANALYZE: asked for all at once, it
-# would read everything that the consumer has ever noted. So it looks each of them up.
-_states: dict[str, sa.Select[Any]] = {
-    "sqlite": sa.select(inbox.c.identity, inbox.c.state).where(
-        _ours, among(inbox.c.identity, "identities")
-    ),
-    "postgresql": sa.select(_asked.c.identity, _one.c.state).join(_one, sa.true()),
-}
+_states = one_by_one((inbox.c.identity, inbox.c.state), inbox.c.identity, _ours)
 _note = adding(inbox, ("state", "at", "consumer", "identity"))
 _note_again = changing(inbox, ("state", "at"), by=("consumer", "identity"))
 # Locked where the database has row locks: an event that is about to wait behind these must
@@ -139,7 +124,7 @@ class Inbox:
         connection = self._work.connection
         states = _states[connection.dialect.name]
         for page in pages(identities):
-            named = {"consumer": self._consumer, "identities": page}
+            named = {"consumer": self._consumer, "keys": page}
             for identity, state in connection.execute(states, named):
                 self._known[identity] = State(state)
 

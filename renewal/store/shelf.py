@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from renewal.errors import XuqiError
-from renewal.store.among import among
+from renewal.store.among import one_by_one
 from renewal.store.many import Many, adding, changing
 from renewal.store.rows import Row
 
@@ -79,7 +79,7 @@ class Shelf(Generic[R]):
         wanted = {key for key in keys if key is not None and key not in self._here}
         self._here.update(dict.fromkeys(wanted))
         for page in pages(wanted):
-            self.read(_by_keys(self._table), {"keys": page})
+            self.read(_by_keys(self._table, self._connection.dialect.name), {"keys": page})
 
     def read(self, query: sa.Select[Any], named: dict[str, object] | None = None) -> list[R]:
         """
@@ -189,10 +189,10 @@ def _version(row: Row) -> int:
 
 
 @cache
-def _by_keys(table: sa.Table) -> sa.Select[Any]:
+def _by_keys(table: sa.Table, dialect: str) -> sa.Select[Any]:
     columns = list(table.primary_key)
     if len(columns) == 1:
-        return sa.select(table).where(among(columns[0], "keys"))
+        return one_by_one(table.columns, columns[0])[dialect]
     by = sa.tuple_(*columns)
     return sa.select(table).where(by.in_(sa.bindparam("keys", expanding=True)))
 

@@ -49,13 +49,13 @@ transfers = sa.Table(
     sa.CheckConstraint("kind IN ('hold','direct') OR of IS NOT NULL", name="of"),
 )
 # I4: a hold ends once, an entitlement is used or given back once, whatever the code believes.
-_ends = sa.and_(transfers.c.of.is_not(None), transfers.c.answer == "ok")
+ENDS = sa.and_(transfers.c.of.is_not(None), transfers.c.answer == sa.literal_column("'ok'"))
 sa.Index(
     "uq_transfers_of_ended",
     transfers.c.of,
     unique=True,
-    sqlite_where=_ends,
-    postgresql_where=_ends,
+    sqlite_where=ENDS,
+    postgresql_where=ENDS,
 )
 
 payments = sa.Table(

@@ -22,7 +22,7 @@ from schema.tables.append_only import APPEND_ONLY
 from tests.stores import NOON, VAULT, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from renewal.store.work import Work
@@ -82,28 +82,49 @@ def shelf_of(work: Work, one: object) -> Any:  # noqa: ANN401 - one of three
     return getattr(work, names[type(one)])
 
 
+EVENTS = [f"event-{n}" for n in range(500)]
+NOTED = """
+INSERT INTO inbox SELECT 'tests', 'event-' || n, 'settled', now() FROM generate_series(1, 20000) n
+"""
+POSTED = """
+INSERT INTO accounts
+  SELECT 'a' || n, 'asset', 'TWD', 0, 0, 0, true FROM generate_series(1, 2) n;
+INSERT INTO transfers (id, kind, debit, credit, amount, of, ref, answer, why, at, nth)
+  SELECT 'event-' || n, 'post', 'a1', 'a2', 1, 'of-' || n, 'r', 'ok', '', now(), 0
+  FROM generate_series(1, 20000) n
+"""
+
+
+def noted(look: Work) -> None:
+    Inbox(look, "tests").load(EVENTS)
+
+
+def posted(look: Work) -> None:
+    look.books.load_transfers(EVENTS)
+
+
 @pytest.mark.postgresql
-def test_each_event_is_looked_up_before_postgresql_knows_its_tables(copy: str) -> None:
+@pytest.mark.parametrize(("fill", "load"), [(NOTED, noted), (POSTED, posted)])
+def test_each_key_is_looked_up_before_postgresql_knows_its_tables(
+    copy: str, fill: str, load: Callable[[Work], None]
+) -> None:
     asked: list[tuple[str, Any]] = []
     with opened(copy) as store:
         with store.work() as work:  # which nobody analyses here
-            work.connection.execute(
-                sa.text(
-                    "INSERT INTO inbox SELECT 'tests', 'event-' || n, 'settled', now()"
-                    " FROM generate_series(1, 20000) n"
-                )
-            )
+            work.connection.execute(sa.text(fill))
         with store.look() as look:
-            sa.event.listen(
-                look.connection, "before_cursor_execute", lambda *told: asked.append(told[2:4])
-            )
-            Inbox(look, "tests").load([f"event-{n}" for n in range(500)])
-            sql, values = asked[0]
-            plan = look.connection.exec_driver_sql(f"EXPLAIN {sql}", values).scalars().all()
+            heard = "before_cursor_execute", lambda *told: asked.append(told[2:4])
+            sa.event.listen(look.connection, *heard)
+            load(look)
+            sa.event.remove(look.connection, *heard)
+            explain = look.connection.exec_driver_sql
+            plans = [explain(f"EXPLAIN {sql}", values).scalars().all() for sql, values in asked]
 
-    (found,) = [line for line in plan if "Index Cond" in line]
-    assert "consumer" in found
-    assert "identity" in found
+    assert plans
+    for plan in plans:
+        assert not any("Seq Scan" in line for line in plan)
+        (found,) = [line for line in plan if "Index Cond" in line]
+        assert ".key" in found
 
 
 # --- transactions -------------------------------------------------------------------------------

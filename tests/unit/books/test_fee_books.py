@@ -200,6 +200,6 @@ def test_five_hundred_fees_are_captured_with_a_handful_of_statements(store: Stor
             assert fee_captured(work, renewal, hold=f"{renewal}:1") == DONE
 
     assert sorted(it.split()[0] for it in told if "BEGIN" not in it) == [
-        "INSERT", "INSERT", "SELECT", "SELECT", "UPDATE",
+        "INSERT", "INSERT", "SELECT", "SELECT", "SELECT", "UPDATE",
     ]  # fmt: skip
     assert posted(store) == {CLEARING: 450_000, INCOME: -450_000}
