@@ -78,6 +78,7 @@ CONSUMER: Mapping[str, Any] = {
     "session_timeout_ms": 45_000,
     "heartbeat_interval_ms": 3_000,
     "bootstrap_timeout_ms": 10_000,
+    "reconnect_backoff_max_ms": 1_000,  # else a broker that is back after a minute waits for 30 s
     "allow_auto_create_topics": False,
     # No deserializer: poison must reach our own handler.
 }

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from producers.relay import Relay
+    from renewal.eventlog.port import Record
     from schema.events import ChangeRequested
     from xuqi.demo.servers.kafka import Broker
 
@@ -191,3 +192,26 @@ def test_a_broker_that_refuses_is_told_to_whoever_reads(own: Broker, own_rig: Ri
     with gone(own), pytest.raises(LogUnavailableError, match="Kafka: "):
         reader.poll(1, SOON)
     until(lambda: reader.poll(1, SOON) == [] and reader._client is not None)
+
+
+def test_a_consumer_knocks_at_least_every_second_at_a_broker_that_stays_away(
+    own: Broker, own_rig: Rig
+) -> None:
+    reader = own_rig.reader("tests", ["certificates"])
+    publisher = Publisher(own_rig.connection)
+    publisher.send([("certificates", b"1", b"", [])])
+    publisher.close()
+    read: list[Record] = []
+    until(lambda: bool(read), lambda: read.extend(reader.poll(1, SOON)))
+    client = reader._client
+    assert client is not None
+    lines = client._network[0]._manager
+
+    def failures() -> int:
+        return max((failed for failed, _, _ in lines._backoff.values()), default=0)
+
+    with gone(own):
+        until(lambda: failures() >= 8, lambda: reader.poll(1, SOON))
+        waits = [lines.connection_delay(node) for node in lines._backoff]
+
+    assert max(waits) <= 1.2  # with the client's own jitter; doubled each time, it would be 6
