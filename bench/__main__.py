@@ -66,7 +66,7 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--events", type=int, default=100_000, help="through the relay")
     parser.add_argument("--past", type=int, default=10_000_000, help="events, for aged")
-    parser.add_argument("--window", type=float, default=8, help="seconds, around each fault")
+    parser.add_argument("--window", type=float, default=10, help="seconds, around each fault")
     parser.add_argument("--into", type=Path, metavar="FILE", help="put the table of faults there")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="for programs")

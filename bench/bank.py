@@ -25,7 +25,7 @@ from schema.tables.people import certificates
 from xuqi.house import Outside, build
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from renewal.gateways.sms.port import SmsGateway
     from renewal.store.work import Work
@@ -46,9 +46,19 @@ class Asked:
     renewal: str
     key: ec.EllipticCurvePrivateKey
     challenge: bytes
+    csr: bytes
 
     def signature(self) -> bytes:
         return self.key.sign(self.challenge, ec.ECDSA(SHA256()))
+
+
+def prepared(number: int) -> Asked:
+    """
+    What the customer of that certificate does at home.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    challenge = hashlib.sha256(str(number).encode()).digest()
+    return Asked(f"R{number:08d}-01", key, challenge, _csr(key))
 
 
 def opened(settings: Settings, sms: SmsGateway | None = None) -> House:
@@ -71,7 +81,7 @@ def take_in(house: House, first: int, count: int) -> None:
                 certificate(house, work, number)
 
 
-def ask(house: House, first: int, count: int) -> list[Asked]:
+def ask(house: House, first: int, count: int, by: Callable[[int], Asked] = prepared) -> list[Asked]:
     """
     A confirmed renewal of each of these certificates, and its facts on the log.
     """
@@ -79,7 +89,7 @@ def ask(house: House, first: int, count: int) -> list[Asked]:
     for numbers in _pages(first, count):
         with house.store.work() as work:
             work.certificates.load(numbers)
-            asked += [_renewal(house, work, number) for number in numbers]
+            asked += [_renewal(house, work, number, by(number)) for number in numbers]
     return asked
 
 
@@ -188,12 +198,9 @@ def certificate(house: House, work: Work, number: int) -> None:
     )
 
 
-def _renewal(house: House, work: Work, number: int) -> Asked:
+def _renewal(house: House, work: Work, number: int, asked: Asked) -> Asked:
     old = work.certificates.get(number)
     policy = house.policies.of(old.product)
-    key = ec.generate_private_key(ec.SECP256R1())
-    csr = _csr(key)
-    asked = Asked(f"R{number:08d}-01", key, hashlib.sha256(str(number).encode()).digest())
     amount = fee.amount_at(work.at, policy)
     work.renewals.put(
         Renewal(
@@ -207,8 +214,8 @@ def _renewal(house: House, work: Work, number: int) -> Asked:
             requested_at=work.at,
             moved_at=work.at,
             terms_sha256=None,
-            csr=csr,
-            spki_sha256=cycle.check_request(csr),
+            csr=asked.csr,
+            spki_sha256=cycle.check_request(asked.csr),
             proof=None,
             challenge=asked.challenge,
             new_certificate=None,

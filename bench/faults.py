@@ -19,21 +19,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 GOAL, GOAL_MEANWHILE = 95, 90  #: per cent of what it was before
-AT_ONCE = 250  #: renewals under way
+AT_ONCE = 250  #: renewals under way: they come round several times in a window
 WARM_UP = 20.0  #: seconds
+#: Seconds that customers who have waited together have to part, before a window begins.
+PARTING = 4.0
 #: Between these the table stands.
 BEGIN, END = "<!-- make bench-faults -->", "<!-- until here -->"
-AHEAD = 2_000  #: customers who are there before a round begins, so that none comes in a window
+AHEAD = 6_000  #: customers who are there before a round begins, so that none comes in a window
 METHOD = (
-    "Faults: PostgreSQL (fsync on), Kafka and each of the rooms {rooms} a process of its own; "
-    "embedded CA and bank, which keep ledgers of their own; {at_once} renewals under way at any "
-    "moment (half securities-browser, half cooperative-card with hold and capture), each proven "
-    "by its customer. A step is one event settled by one consumer; before and after: two windows "
-    "of {seconds:g} s around each fault, {rounds} times, the median of the ratios. The second "
-    "window begins when a renewal that was asked for after the fault is done; how long that takes "
-    "is the recovery, and without a fault it is how long a renewal takes. Whoever is killed is "
-    "started again at once. Lost, twice: over the ledgers of the customers, the CA, the bank and "
-    "the mailbox, for every renewal so far."
+    "Faults: PostgreSQL (fsync on), Kafka and each of the rooms {rooms} a worker under a "
+    "supervisor (`xuqi serve --supervised`); embedded CA and bank, which keep ledgers of their "
+    "own; {at_once} renewals under way at any moment (half securities-browser, half "
+    "cooperative-card with hold and capture), each proven by its customer, whose keys and "
+    "signatures are made beforehand. A step is one event settled by one consumer; before and "
+    "after: two windows of {seconds:g} s around each fault, {rounds} times, the median of the "
+    "ratios; each begins {parting:g} s after one more renewal has been asked for and is done. How "
+    "long that takes after a fault is the recovery; without one it is how long a renewal takes. "
+    "Whoever is killed -9 is the worker; its supervisor starts another by itself. Lost, twice: "
+    "over the ledgers of the customers, the CA, the bank and the mailbox, for every renewal so far."
 )
 
 
@@ -99,19 +102,14 @@ def kill_backends(it: Installation) -> None:
 
 
 def kill_a_consumer(it: Installation) -> None:
-    _kill(it, "issuance")
+    it.rooms["issuance"].kill_worker()
 
 
 def kill_again_and_again(it: Installation, seconds: float, chance: random.Random) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        _kill(it, chance.choice(sorted(it.rooms)))
+        it.rooms[chance.choice(sorted(it.rooms))].kill_worker()
         at_work(it, chance.uniform(0.5, 2.0))
-
-
-def _kill(it: Installation, room: str) -> None:
-    it.rooms[room].kill()
-    it.rooms[room].start()
 
 
 def restart_the_broker(it: Installation) -> None:
@@ -147,10 +145,11 @@ FAULTS = (
     Fault("none", "", nothing),
     Fault("PostgreSQL stopped at once and started 1 s later", LOOPS, restart_postgresql),
     Fault("every session of PostgreSQL cut off, 5 times in 2.5 s", LOOPS, kill_backends),
-    Fault("a consumer killed -9", "its process is gone, and comes back", kill_a_consumer),
+    Fault("a consumer killed -9", "its supervisor says so and starts another", kill_a_consumer),
     Fault("a room killed -9 every 0.5 to 2 s", "as above, again and again", nothing, lasts=True),
     Fault("the only broker killed -9, started 3 s later", BEHIND, restart_the_broker),
     Fault("the only broker silent for 15 s", BEHIND, silence_the_broker),
+    Fault("none, at the end", "", nothing),
     Fault("one of three brokers killed -9", "a pause", kill_one_of_three, nodes=3),
 )
 
@@ -162,7 +161,13 @@ def figures(*, seconds: float, rounds: int, into: Path | None = None) -> list[Fi
     """
     Each fault; ``into``: a file between whose marks the table is put, for people.
     """
-    method = METHOD.format(rooms=", ".join(ROOMS), at_once=AT_ONCE, seconds=seconds, rounds=rounds)
+    method = METHOD.format(
+        rooms=", ".join(ROOMS),
+        at_once=AT_ONCE,
+        seconds=seconds,
+        rounds=rounds,
+        parting=PARTING,
+    )
     results = list(measured(seconds=seconds, rounds=rounds))
     if into is not None:
         before, _, rest = into.read_text().partition(BEGIN)
@@ -191,8 +196,9 @@ def measured(*, seconds: float, rounds: int) -> Iterator[Result]:
 
 def _round(it: Installation, fault: Fault, seconds: float, number: int) -> Round:
     bring_back(it)
-    it.customers.come(max(0, AHEAD - (it.customers.there - len(it.customers.asked))))
+    it.customers.come(max(0, AHEAD - (it.customers.there - it.customers.asked)))
     _flowing(it)
+    at_work(it, PARTING)
     before = _steps_a_second(it, lambda: at_work(it, seconds))
     fault.strike(it)
     meanwhile = None
@@ -200,6 +206,7 @@ def _round(it: Installation, fault: Fault, seconds: float, number: int) -> Round
         chance = random.Random(number)
         meanwhile = _steps_a_second(it, lambda: kill_again_and_again(it, 2 * seconds, chance))
     recovery = _flowing(it)
+    at_work(it, PARTING)
     after = _steps_a_second(it, lambda: at_work(it, seconds))
     return Round(before, after, recovery, meanwhile)
 
@@ -208,7 +215,7 @@ def _flowing(it: Installation) -> float:
     """
     Return, once a renewal that was not yet asked for is done, how many seconds that took.
     """
-    began, last = time.monotonic(), renewal_id(len(it.customers.asked))
+    began, last = time.monotonic(), renewal_id(it.customers.asked)
     while not it.customers.done(after=last):
         at_work(it, 0.1)
     return time.monotonic() - began

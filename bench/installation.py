@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -35,8 +38,8 @@ from xuqi.logs import connection, declared_topics
 from xuqi.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Executor
 
     from renewal.gateways.ca.port import Request
     from xuqi.demo.judge import Violation
@@ -50,6 +53,7 @@ ROOMS = ("relay", "billing", "issuance", "records", "revocation", "notices")
 #: What a process needs on busy cores to be ready, and the house to be quiet, in seconds.
 PATIENCE = 120.0
 LOOK_EVERY = 0.05  #: seconds
+HANDS = 4  #: customers who prove at the same moment
 
 
 def renewal_id(number: int) -> str:
@@ -80,7 +84,7 @@ def until(holds: Callable[[], object], what: str, *, seconds: float = PATIENCE) 
 @dataclass
 class Room:
     """
-    One process: ``xuqi serve --only <rooms>``.
+    ``xuqi serve --supervised --only <rooms>``: a supervisor, and its worker.
     """
 
     rooms: str
@@ -94,7 +98,7 @@ class Room:
         own = {"XUQI_METRICS_PORT": str(self.port), "XUQI_PORT": "0", "XUQI_MEMBER": self.member}
         with self.log.open("ab") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "xuqi", "serve", "--only", self.rooms],
+                [sys.executable, "-m", "xuqi", "serve", "--supervised", "--only", self.rooms],
                 env={**self.environment, **own},
                 stdout=said,
                 stderr=said,
@@ -121,9 +125,23 @@ class Room:
             raise TooLateError(f"{self.rooms} has ended: {self.log.read_text()[-2000:]}")
         return self.troubles() == ""
 
+    def kill_worker(self) -> None:
+        """
+        As by a power cut; its supervisor begins another.
+        """
+        until(self._workers, f"{self.rooms} has no worker")
+        for worker in self._workers():
+            os.kill(worker, signal.SIGKILL)
+
+    def _workers(self) -> list[int]:
+        if self.process is None:
+            return []
+        own = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(worker) for worker in own.read_text().split()]
+
     def kill(self) -> None:
         """
-        As by a power cut.
+        The supervisor, and with it the worker.
         """
         if self.process is not None:
             self.process.kill()
@@ -153,13 +171,16 @@ class _Seeding:
 class Customers:
     """
     They ask, and prove what they get; each act is in the ledger of their own side before it is
-    done. One thread is all of them: nothing is asked of a database while it is away.
+    done. What they do at home (keys, requests, signatures) is done when they come. Nothing is asked
+    of a database while it is away.
     """
 
     house: House
     ledger: OutsideLedger
     there: int = 0  #: who has a certificate
-    asked: dict[str, bank.Asked] = field(default_factory=dict)
+    hands: Executor = field(default_factory=lambda: ThreadPoolExecutor(HANDS))
+    _at_home: dict[int, tuple[bank.Asked, bytes]] = field(default_factory=dict)
+    asked: int = 0  #: who has asked
     _said: set[str] = field(default_factory=set)
     _all_done: str = ""  #: every renewal up to this one
 
@@ -171,20 +192,23 @@ class Customers:
                 for number in range(self.there + 1, self.there + bank.PAGE + 1):
                     bank.customer(work, number)
                     bank.certificate(before, work, number)
+                    asked = bank.prepared(number)
+                    self._at_home[number] = asked, asked.signature()
             self.there += bank.PAGE
 
     def ask(self, count: int) -> None:
         """
         So many more ask for a renewal; who is not there yet comes first.
         """
-        first = len(self.asked) + 1
+        first = self.asked + 1
         if first + count - 1 > self.there:
             self.come(max(count, bank.PAGE))
         query = sa.select(certificates.c.id, certificates.c.serial, certificates.c.product)
         mine = query.where(certificates.c.id.between(first, first + count - 1))
         for number, serial, product in self.rows(mine):
             self._say(number, serial, product, "asked", renewal_id(number))
-        self.asked |= {one.renewal: one for one in bank.ask(self.house, first, count)}
+        bank.ask(self.house, first, count, lambda number: self._at_home[number][0])
+        self.asked += count
 
     def prove(self) -> int:
         """
@@ -202,9 +226,15 @@ class Customers:
             if renewal not in self._said:
                 self._say(number, serial, product, "proved", "ok")
                 self._said.add(renewal)
-        page = [self.asked[renewal] for renewal, *_ in issued]
-        bank.prove(self.house, page, [one.signature() for one in page])
+        page = [self._at_home[number] for _, number, *_ in issued]
+        parts = [page[first::HANDS] for first in range(HANDS)]
+        list(self.hands.map(self._prove, parts))  # each waits for the database by itself
+        for _, number, *_ in issued:
+            del self._at_home[number]
         return len(page)
+
+    def _prove(self, page: Sequence[tuple[bank.Asked, bytes]]) -> None:
+        bank.prove(self.house, [asked for asked, _ in page], [proof for _, proof in page])
 
     def under_way(self) -> int:
         """
@@ -213,7 +243,7 @@ class Customers:
         mine = sa.and_(renewals.c.state != "done", renewals.c.id > self._all_done)
         first = sa.select(sa.func.min(renewals.c.id), sa.func.count()).where(mine)
         ((oldest, count),) = self.rows(first)
-        last = int(oldest[1:].partition("-")[0]) - 1 if count else len(self.asked)
+        last = int(oldest[1:].partition("-")[0]) - 1 if count else self.asked
         self._all_done = renewal_id(last)
         return int(count)
 

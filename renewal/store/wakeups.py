@@ -19,7 +19,8 @@ CHANNEL = "xuqi"
 #: Told with a payload that only names the store: whose own commit it was has heard of it already.
 notify = sa.func.pg_notify(CHANNEL, sa.bindparam("who"))
 #: How long a silent connection is trusted; how long to stay away from a lost one: seconds.
-SILENCE, FIRST_PAUSE, LONGEST_PAUSE = 30.0, 0.1, 10.0
+SILENCE, FIRST_PAUSE, LONGEST_PAUSE = 30.0, 0.1, 2.0
+ENDS_WITHIN = 10.0  #: seconds: it may be waiting for a server that is away
 
 
 class Wakeups:
@@ -55,7 +56,7 @@ class Wakeups:
         self._ended.set()
         if self._thread and self._end:
             self._end.close()
-            self._thread.join(LONGEST_PAUSE)  # it may be waiting for a server that is away
+            self._thread.join(ENDS_WITHIN)
 
     def _run(self, ending: socket.socket) -> None:
         lost = (sa.exc.SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 WAIT = timedelta(seconds=1)
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  #: seconds
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  #: seconds
 
 
 @dataclass

@@ -161,6 +161,7 @@ def test_a_fault_is_measured_and_judged_and_its_table_is_put_between_the_marks(
 ) -> None:
     monkeypatch.setattr(faults, "FAULTS", faults.FAULTS[3:5])
     monkeypatch.setattr(faults, "WARM_UP", 0.1)
+    monkeypatch.setattr(faults, "PARTING", 0.1)
     monkeypatch.setattr(faults, "AHEAD", 500)
     page = tmp_path / "faults.md"
     page.write_text(f"before\n{faults.BEGIN}\nwhat was there\n{faults.END}\nafter\n")

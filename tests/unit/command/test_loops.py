@@ -66,6 +66,30 @@ def test_what_is_away_for_a_while_is_waited_for_and_its_trouble_ends(
     assert (loop.given_up, loop.crashed) == (False, False)
 
 
+class Waits(threading.Event):
+    """Writes down for how long it would have waited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.told.append(timeout)
+        if len(self.told) == 6:
+            self.set()
+        return self.is_set()
+
+
+def test_what_stays_away_is_asked_again_after_two_seconds_at_most() -> None:
+    def away() -> None:
+        raise StoreUnavailableError("the database does not answer")
+
+    stop = Waits()
+    Loop("otp", away, stop)._run()
+
+    assert stop.told == [0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_error_that_nobody_has_foreseen_is_a_crash() -> None:
     def bug(_: Loop) -> None:
