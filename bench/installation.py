@@ -129,11 +129,11 @@ class Room:
         """
         As by a power cut; its supervisor begins another.
         """
-        until(self._workers, f"{self.rooms} has no worker")
-        for worker in self._workers():
+        until(self.workers, f"{self.rooms} has no worker")
+        for worker in self.workers():
             os.kill(worker, signal.SIGKILL)
 
-    def _workers(self) -> list[int]:
+    def workers(self) -> list[int]:
         if self.process is None:
             return []
         own = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")

@@ -56,17 +56,17 @@ def troubles(bank: Installation) -> dict[str, str | None]:
     return {name: room.troubles() for name, room in bank.rooms.items()}
 
 
-def processes(bank: Installation) -> dict[str, int]:
-    return {name: room.process.pid for name, room in bank.rooms.items() if room.process}
+def processes(bank: Installation) -> dict[str, list[int]]:
+    return {name: room.workers() for name, room in bank.rooms.items()}
 
 
-def all_is_well(bank: Installation, before: dict[str, int]) -> None:
+def all_is_well(bank: Installation, before: dict[str, list[int]]) -> None:
     """The same processes are ready again; what was asked is done, and nothing of it twice."""
     for room in bank.rooms.values():
         until(room.ready, f"{room.rooms} does not come back")
     bank.finish()
     assert processes(bank) == before
-    assert bank.customers.done() == len(bank.customers.asked)
+    assert bank.customers.done() == bank.customers.asked
     assert bank.customers.dead() == 0
     assert bank.judged() == ({}, [])
 
