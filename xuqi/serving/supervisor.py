@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Seconds. Whoever lived for less has not begun to work: after the first time, its successor waits.
-SHORT_LIFE = 5.0
+SHORT_LIFE = 1.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 _STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
 _TOLD = _STOPS | {signal.SIGCHLD}
