@@ -39,6 +39,8 @@ WHERE name = 'idle_in_transaction_session_timeout' AND source = 'default'
 """
 #: How it says that it has: idle_in_transaction_session_timeout and transaction_timeout.
 STOOD_STILL = ("25P03", "25P04")
+#: What a standby says: read_only_sql_transaction, or feature_not_supported if told READ WRITE.
+READS_ONLY, NOT_SUPPORTED = "25006", "0A000"
 #: How PostgreSQL reads: one moment's state, and nothing else.
 LOOKS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 #: Another process may have written: look again at least this often, where commits are not told.
@@ -106,7 +108,7 @@ class Store:
         with _asking(), self.engine.connect() as connection:
             if how:
                 connection.execution_options(**how)
-            with connection.begin():
+            with _leaving_a_standby(connection, writes=writes), connection.begin():
                 if self._says_begin:
                     connection.exec_driver_sql(begin)
                 now = self.clock.now()
@@ -200,6 +202,27 @@ def _asking() -> Iterator[None]:
         raise StoreUnavailableError(told) from error
     except sa.exc.TimeoutError as error:
         raise StoreUnavailableError("every connection to the database is in use") from error
+
+
+@contextmanager
+def _leaving_a_standby(connection: sa.Connection, *, writes: bool) -> Iterator[None]:
+    """
+    Give up the session of a server that takes no changes: the next may reach one that does.
+    """
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        if writes and _is_standby(error.orig):
+            connection.invalidate()
+            raise StoreUnavailableError("the database takes no changes: a standby") from error
+        raise
+
+
+def _is_standby(said: Any) -> bool:  # noqa: ANN401 - psycopg's own
+    state = getattr(said, "sqlstate", None)
+    # Its text is in the server's language; its place in the source is that of settings.
+    refused = state == NOT_SUPPORTED and said.diag.source_file in {"guc.c", "variable.c"}
+    return refused or state == READS_ONLY
 
 
 def _broken_rule(error: sa.exc.IntegrityError) -> str:

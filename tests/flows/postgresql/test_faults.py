@@ -31,6 +31,7 @@ from xuqi.demo.servers.postgresql import Server, server
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from renewal.delivery import Delivery
     from renewal.store.engine import Store
     from renewal.store.work import Work
     from schema.events import ChangeRequested
@@ -241,6 +242,34 @@ def test_the_database_ends_a_transaction_that_stands_still_after_30_s_or_as_it_w
         found = rows(store, sa.text(f"SHOW {STANDS_STILL}"))
 
     assert found == [(seconds,)]
+
+
+def test_a_server_that_has_become_a_standby_is_waited_for(own: Server, store: Store) -> None:
+    tell(store, asked(1), asked(2))
+    halfway = delivery(Sql(), store)
+
+    own.stop()
+    (own.folder / "data" / "standby.signal").touch()
+    own.start()
+    for _ in range(3):
+        until(lambda: _refused(halfway), "it takes changes")
+    with psycopg.connect(
+        f"host={own.folder} user=xuqi dbname=postgres", autocommit=True
+    ) as connection:
+        connection.execute("SELECT pg_promote()")
+    run(halfway)
+    halfway.reader.close()
+
+    assert Counter(effects(store)) == Counter([(1, 1), (2, 1)])
+    assert dead(store) == {}
+
+
+def _refused(halfway: Delivery) -> bool:
+    try:
+        run(halfway)
+    except StoreUnavailableError as error:
+        return "takes no changes" in str(error)
+    return False
 
 
 @pytest.mark.parametrize("number", range(1, 8))
