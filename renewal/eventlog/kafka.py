@@ -49,9 +49,12 @@ class _ByKey(DefaultPartitioner):  # type: ignore[misc]  # the client has no typ
     Where Kafka's own partitioner puts a key, worked out once for all events of it.
     """
 
-    def partition(self, topic: str, _key: bytes, serialized_key: bytes, *others: Any) -> int:  # noqa: ANN401 - as above
+    def partition(self, topic: str, key: Any, serialized_key: bytes | None, *others: Any) -> int:  # noqa: ANN401 - untyped
         *_, cluster = others
-        place: int = (_hash(serialized_key) & 0x7FFFFFFF) % len(cluster.partitions_for_topic(topic))
+        if serialized_key is None:
+            place: int = super().partition(topic, key, serialized_key, *others)
+        else:
+            place = (_hash(serialized_key) & 0x7FFFFFFF) % len(cluster.partitions_for_topic(topic))
         return place
 
 
