@@ -24,7 +24,6 @@ def main(arguments: list[str]) -> int:
     figures: list[Figure] = []
     for name in asked.which or ALL:
         print(f"measuring: {name} ...", file=sys.stderr, flush=True)
-        collect_seldom()  # as whoever serves does
         figures += _measured(name, asked)
     table = as_markdown(figures)
     if asked.markdown:
@@ -75,4 +74,5 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    collect_seldom()  # as whoever serves does
     sys.exit(main(sys.argv[1:]))
