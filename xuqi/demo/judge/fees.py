@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from renewal.rules.window import closes_at
 from schema.policy import FeeHow
-from xuqi.demo.judge.story import PAYMENT, RENEWAL, Story, Violation, broken
+from xuqi.demo.judge.story import PAYMENT, RENEWAL, Story, Violation, broken, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,17 +141,15 @@ def issued_only_with_the_fee_secured(story: Story) -> Iterator[Violation]:
     """
     I4: the CA is asked once the fee is held or paid, where the product costs something.
     """
+    held = grouped((row.ref, row) for row in done(story, "hold"))
+    paid = grouped((_of(story, row), row) for row in done(story, "debit"))
     for renewal, issue in story.issue_of_renewal.items():
         old = story.old_of(renewal) if RENEWAL.match(renewal) else None
         policy = story.policy_of(old) if old else None
         if policy is None or policy.fee.how is FeeHow.NONE:
             continue
-        before = [row for row in done(story, "hold", "debit") if row.at <= issue.at]
-        if policy.fee.how is FeeHow.HOLD:
-            secured = any(row.op == "hold" and row.ref == renewal for row in before)
-        else:
-            secured = any(row.op == "debit" and _of(story, row) == old for row in before)
-        if not secured:
+        secures = held.get(renewal, ()) if policy.fee.how is FeeHow.HOLD else paid.get(old, ())
+        if not any(row.at <= issue.at for row in secures):
             yield broken("I4", f"{renewal}: issued before the fee was secured", issue)
 
 
