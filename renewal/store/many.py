@@ -67,7 +67,8 @@ class Many:
             self._binds[dialect.name] = self._moments(dialect)
         binds = self._binds[dialect.name]
         if dialect.name == "postgresql":
-            columns = dict(zip(self._types, map(list, zip(*rows))))  # noqa: B905 - a row has its names
+            values = map(list, zip(*rows, strict=True))
+            columns = dict(zip(self._types, values, strict=True))
             return self._execute_columns(connection, columns, binds)
         sql, arrange = self._by_row = self._by_row or self._compiled(dialect)
         places = [(place, binds[name]) for place, name in enumerate(self._types) if name in binds]

@@ -190,7 +190,14 @@ class World:
         """
         Deliver until nothing is due any more, at this hour.
         """
-        deliveries = [self.house.delivery(consumer) for consumer in self.house.consumers()]
+        self.drain_to(*(consumer.group for consumer in self.house.consumers()))
+
+    def drain_to(self, *groups: str) -> None:
+        """
+        The same for these consumers alone.
+        """
+        chosen = [consumer for consumer in self.house.consumers() if consumer.group in groups]
+        deliveries = [self.house.delivery(consumer) for consumer in chosen]
         try:
             while sum(delivery.run_once() for delivery in deliveries):
                 pass

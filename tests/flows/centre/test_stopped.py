@@ -25,18 +25,6 @@ def ask(world: World, certificate: int, change: Change) -> None:
     world.house.back_office.ask_change(certificate, change, who="teller 7", why="lost token")
 
 
-def only(world: World, *groups: str) -> None:
-    """
-    Deliver to these consumers alone, until they have nothing to do.
-    """
-    chosen = [c for c in world.house.consumers() if c.group in groups]
-    deliveries = [world.house.delivery(consumer) for consumer in chosen]
-    while sum(delivery.run_once() for delivery in deliveries):
-        pass
-    for delivery in deliveries:
-        delivery.reader.close()
-
-
 def assert_ended(world: World, renewal: Renewal, state: str, at_ca: str) -> None:
     now = world.renewal(renewal.id)
     assert (now.state, now.why) == ("refused", state)
@@ -130,9 +118,9 @@ def test_it_is_seen_at_the_bank_and_at_the_ca(
 ) -> None:
     renewal, _ = world.confirmed()
     if before == "issuance":
-        only(world, "billing")
+        world.drain_to("billing")
     ask(world, BROWSER, change)
-    only(world, "revocation")
+    world.drain_to("revocation")
     world.drain()
 
     assert_ended(world, renewal, state, at_ca)
@@ -149,7 +137,7 @@ def test_it_is_seen_when_the_ca_has_answered(
         if op == "issue":
             world.weather.ca = lambda _op, _request_id: None
             ask(world, BROWSER, change)
-            only(world, "revocation")
+            world.drain_to("revocation")
 
     world.weather.ca = meanwhile
     world.drain()
@@ -177,7 +165,7 @@ def test_a_hold_under_way_is_given_back(
         del booking
         world.weather.bank = lambda _booking: None
         ask(world, CARD, change)
-        only(world, "revocation")
+        world.drain_to("revocation")
         return None
 
     world.weather.bank = meanwhile
@@ -229,7 +217,7 @@ def test_a_station_that_proves_too_late_is_told_that_it_is_over(world: World) ->
     world.drain()
     station.take()
     ask(world, CARD, Change.SUSPEND)
-    only(world, "revocation")
+    world.drain_to("revocation")
     station.work()
     world.drain()
     station.take()

@@ -173,6 +173,7 @@ def ran(script: str, *arguments: str, **environment: str) -> object:
         check=True,
         capture_output=True,
         text=True,
+        timeout=DEADLINE,
     )
     return json.loads(said.stdout)
 

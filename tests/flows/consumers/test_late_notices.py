@@ -18,16 +18,6 @@ THEN, NOW = "2026/03/02", "2026/03/04"  #: in Taipei
 THEN_ROC, NOW_ROC = "民國115年3月2日", "民國115年3月4日"
 
 
-def deliver(world: World, *groups: str) -> None:
-    """To these alone, until nothing is due any more."""
-    consumers = [one for one in world.house.consumers() if one.group in groups]
-    deliveries = [world.house.delivery(one) for one in consumers]
-    while sum(delivery.run_once() for delivery in deliveries):
-        pass
-    for delivery in deliveries:
-        delivery.reader.close()
-
-
 def letters(world: World) -> list[str]:
     return [line["body"] for line in world.outside("mail")]
 
@@ -42,7 +32,7 @@ def test_what_was_changed_with_a_certificate_is_dated_when_it_was_changed(
 ) -> None:
     for step in STEPS[:upto]:
         ask(world, BROWSER, step)
-        deliver(world, "revocation", "records")
+        world.drain_to("revocation", "records")
 
     world.wait(days=2)
     world.drain()
@@ -54,9 +44,9 @@ def test_what_was_changed_with_a_certificate_is_dated_when_it_was_changed(
 
 def test_a_fee_and_its_refund_are_dated_when_they_were_paid(world: World) -> None:
     world.centre.pay(TOKEN)
-    deliver(world, "billing")
+    world.drain_to("billing")
     ask(world, TOKEN, Change.REVOKE)
-    deliver(world, "revocation", "records", "billing")
+    world.drain_to("revocation", "records", "billing")
 
     world.wait(days=2)
     world.drain()
