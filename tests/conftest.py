@@ -1,7 +1,9 @@
-"""The broker that all tests of one run share."""
+"""What all tests of one run share: their process, and a broker."""
 
 from __future__ import annotations
 
+import gc
+import signal
 import uuid
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -17,6 +19,21 @@ if TYPE_CHECKING:
 
     from renewal.eventlog.kafka import Connection
     from xuqi.demo.servers.kafka import Broker
+
+
+def _of_the_process() -> object:
+    told = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    return gc.isenabled(), gc.get_threshold(), told
+
+
+@pytest.fixture(autouse=True)
+def _the_process_stays_as_it_was() -> Iterator[None]:
+    """
+    Whoever serves sets collector and signals for it: a test that did so would change the others.
+    """
+    before = _of_the_process()
+    yield
+    assert _of_the_process() == before
 
 
 @pytest.fixture(scope="session")

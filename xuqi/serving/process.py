@@ -72,6 +72,23 @@ class Serving:
         self._publisher = self.house.outside.ca  # what anybody may fetch from it is no call of ours
         self.house = replace(self.house, outside=self._meters.metered(self.house.outside))
 
+    def check(self) -> None:
+        """
+        Look at the topics, and at the rooms: one that would have nothing to do is a mistake where
+        it was asked for by name.
+
+        Raises:
+            XuqiError: so it cannot be served; the text says why.
+        """
+        check_topics(self.house.settings)
+        asked = set() if set(self.rooms) == set(ROOMS) else set(self.rooms)
+        if RELAY in asked and not is_kafka(self.house.settings):
+            raise SettingsError("--only relay: the log is embedded, and needs none: XUQI_LOG_URL")
+        if STATION in asked and not self._has_readers():
+            raise SettingsError(
+                f"--only station: there is no reader under {self.house.settings.home}/cards"
+            )
+
     def run(self) -> int:
         """
         Return 0 when all was settled, 1 when something had to be left for the next start.
@@ -79,8 +96,6 @@ class Serving:
         Raises:
             XuqiError: it cannot begin; the text says why.
         """
-        check_topics(self.house.settings)
-        self._check_rooms()
         with only_one(self.house), self._listening() as addresses:
             with self._consuming():
                 crashed = self._served(addresses)
@@ -100,21 +115,6 @@ class Serving:
             self.house.store.wake()
             if timetable is not None:
                 timetable.stop()
-
-    def _check_rooms(self) -> None:
-        """
-        A room that would have nothing to do is a mistake where it was asked for by name.
-
-        Raises:
-            SettingsError
-        """
-        asked = set() if set(self.rooms) == set(ROOMS) else set(self.rooms)
-        if RELAY in asked and not is_kafka(self.house.settings):
-            raise SettingsError("--only relay: the log is embedded, and needs none: XUQI_LOG_URL")
-        if STATION in asked and not self._has_readers():
-            raise SettingsError(
-                f"--only station: there is no reader under {self.house.settings.home}/cards"
-            )
 
     def _has_readers(self) -> bool:
         from xuqi.readers import card_files  # noqa: PLC0415 - no other room knows the card's protocol
@@ -279,6 +279,7 @@ def serve(
     """
     logbook.write_to_stderr()
     serving = Serving(house, rooms, timetable)
+    serving.check()  # before signals and collector are set for a process that serves
 
     def told(number: int, _frame: object) -> None:
         if number == signal.SIGINT:
