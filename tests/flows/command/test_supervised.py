@@ -235,6 +235,7 @@ before = set(sys.modules)
 from xuqi.house import build
 from renewal.rules.quiet import TaiwanCalendar
 serving = process.Serving(build(settings), rooms)
+serving.check()
 TaiwanCalendar().is_business_day(date(2026, 1, 1))
 serving._ready = lambda _: serving.stop.set()
 serving.run()
