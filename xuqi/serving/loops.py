@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from producers.relay import CODES
 from renewal.delivery import TooManyFailuresError
 from renewal.errors import XuqiError
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 WAIT = timedelta(seconds=1)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  #: seconds
+REST = 0.05  #: seconds between two pages that are not full
 
 
 @dataclass
@@ -75,13 +77,19 @@ def consuming(delivery: Delivery, stop: threading.Event) -> Loop:
 
 def relaying(relay: Relay, stop: threading.Event) -> Loop:
     """
-    The outbox to Kafka; a commit wakes it.
+    The outbox to Kafka; a commit wakes it. Codes go at once; what else is told within ``REST`` goes
+    together, and is handled together by each consumer.
     """
 
     def turn() -> None:
         seen = relay.store.changes
-        if not relay.run_once() and not stop.is_set():
+        found = relay.run_once()
+        if stop.is_set():
+            return
+        if not found:
             relay.store.wait_for_change(seen, relay.store.look_again)
+        elif found < relay.page and relay.lane != CODES:
+            stop.wait(REST)
 
     return Loop(relay.lane, turn, stop)
 

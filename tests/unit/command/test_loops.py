@@ -5,24 +5,30 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from contextlib import closing
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 
+from producers.relay import CODES, OTHERS, Relay
 from renewal.delivery import TooManyFailuresError
 from renewal.store.engine import StoreUnavailableError
+from tests.stores import opened, sqlite_url
 from xuqi.command import xuqi
 from xuqi.desk import Desk
 from xuqi.places import Place
 from xuqi.serving import loops
 from xuqi.serving.logbook import JsonLines
-from xuqi.serving.loops import Loop
+from xuqi.serving.loops import Loop, relaying
 from xuqi.serving.record import record_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from renewal.eventlog.port import Record
 
 DEADLINE = 10.0
 
@@ -66,6 +72,13 @@ def test_what_is_away_for_a_while_is_waited_for_and_its_trouble_ends(
     assert (loop.given_up, loop.crashed) == (False, False)
 
 
+class Nowhere:
+    """Takes nothing."""
+
+    def publish(self, records: Sequence[Record]) -> None:
+        raise NotImplementedError
+
+
 class Waits(threading.Event):
     """Writes down for how long it would have waited."""
 
@@ -88,6 +101,30 @@ def test_what_stays_away_is_asked_again_after_two_seconds_at_most() -> None:
     Loop("otp", away, stop)._run()
 
     assert stop.told == [0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+
+
+@dataclass
+class Pages(Relay):
+    """Finds so many events in each page."""
+
+    found: list[int] = field(default_factory=list)
+
+    def run_once(self) -> int:
+        return self.found.pop(0)
+
+
+@pytest.mark.parametrize(("lane", "rests"), [(CODES, []), (OTHERS, [0.05, 0.05])])
+def test_what_is_told_within_50_ms_goes_together_unless_it_is_a_code(
+    lane: str, rests: list[float], tmp_path: Path
+) -> None:
+    with opened(sqlite_url(tmp_path)) as store, closing(store.claim("tests")) as claim:
+        found = [1, 4_000, 3_999, 0, 4_000]
+        stop = Waits()
+        loop = relaying(Pages(store, Nowhere(), claim, (), lane=lane, found=found), stop)
+        while found:
+            loop.turn()
+
+    assert stop.told == rests
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
