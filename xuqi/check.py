@@ -90,7 +90,7 @@ def review(house: House, *, first: int = FIRST) -> Review:
 def _findings(house: House, at_most: int | None, note: Callable[[str], None]) -> Iterator[Finding]:
     given = _given(house)
     if not given.log_is_here:
-        note("the log is elsewhere: what its readers passed over is not looked at here")
+        note("the log is elsewhere: what its readers have passed over is seen after six hours")
     with house.store.look() as look:  # one moment's state, while the house goes on working
         for check in CHECKS:
             for key in itertools.islice(check.find(look, given), at_most):

@@ -68,17 +68,23 @@ def _passed_over(work: Work, given: Given) -> Iterator[str]:
 
 
 def _not_read(work: Work, given: Given) -> Iterator[str]:
-    for group, reads in given.groups.items() if given.log_is_here else ():
-        query = _of(group, reads).where(e.seq > _position(group), e.at < given.now - HOURS)
+    """
+    Elsewhere the log may have forgotten it by now: what its readers have passed over is seen here.
+    """
+    for group, reads in given.groups.items():
+        query = _of(group, reads).where(e.at < given.now - HOURS)
+        if given.log_is_here:
+            query = query.where(e.seq > _position(group))
         yield from (f"{group} {row[0]}" for row in streamed(work, query))
 
 
-def _waits_nowhere(_given: Given) -> sa.Select[Any]:
+def _waits_nowhere(given: Given) -> sa.Select[Any]:
     waits = sa.exists().where(parked.c.consumer == i.consumer, parked.c.identity == i.identity)
     read = sa.exists().where(
         e.identity == i.identity, offsets.c.consumer == i.consumer, e.seq <= offsets.c.position
     )
-    lost = sa.or_(i.state.in_(WAITS), sa.and_(i.state == "begun", read))
+    left = read if given.log_is_here else i.at < given.now - HOURS
+    lost = sa.or_(i.state.in_(WAITS), sa.and_(i.state == "begun", left))
     return sa.select(i.consumer + " " + i.identity).where(i.state != "settled", lost, ~waits)
 
 

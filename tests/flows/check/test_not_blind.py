@@ -3,15 +3,14 @@
 # ruff: noqa: S608 - the statements are the tests' own
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import pytest
 
+from renewal.eventlog.kafka import Connection, KafkaLog
 from renewal.store.check import CHECKS, INVARIANTS
+from tests.flows.check.conftest import Broken
 from xuqi.check import counts
-
-if TYPE_CHECKING:
-    from tests.flows.check.conftest import Broken
 
 DECIDED = "INSERT INTO decisions (id, certificate, at, about, what, why) VALUES"
 LONG_AGO = "'2026-03-01 19:59:59.000000'"  # a second more than six hours
@@ -34,6 +33,11 @@ PARKED = """
     INSERT INTO parked (consumer, identity, topic, key, kind, at, body, due, tries, why) VALUES
         ('billing', 'payment-requested.v1:P9', 'payments', 'P9', 'payment-requested.v1',
          '2026-03-02 02:00:00.000000', x'00', {due}, 1, 'the bank is away')
+"""
+
+BEGUN = """
+    UPDATE inbox SET state = 'begun', at = {at}
+        WHERE identity = 'renewal-confirmed.v1:R00000001-01'
 """
 
 CASES: dict[str, tuple[str, set[str]]] = {
@@ -360,3 +364,24 @@ def test_a_day_is_a_day_in_taipei(
     broken.copy("told", "certificate = 4", threshold="29", message="'M2'")
 
     assert broken.found() == expected
+
+
+@pytest.mark.parametrize(
+    ("statements", "expected"),
+    [
+        ("SELECT 1", set()),
+        (EVENT.format(at=LONG_AGO), {("I8", "an event that nobody has read for hours")}),
+        (EVENT.format(at=JUST_NOW), set()),
+        (BEGUN.format(at=LONG_AGO), {("I8", "an event that was taken up, and waits nowhere")}),
+        (BEGUN.format(at=JUST_NOW), set()),
+    ],
+)
+def test_where_the_log_is_on_kafka_what_it_lost_is_found_all_the_same(
+    broken: Broken, statements: str, expected: set[tuple[str, str]]
+) -> None:
+    nowhere = KafkaLog(Connection(servers=("127.0.0.1:1",)))
+    elsewhere = Broken(replace(broken.house, log=nowhere), broken.path)
+
+    elsewhere.sql(f"DELETE FROM offsets; {statements}")
+
+    assert elsewhere.found() == expected
