@@ -82,6 +82,7 @@ CONSUMER: Mapping[str, Any] = {
     "heartbeat_interval_ms": 3_000,
     "bootstrap_timeout_ms": 10_000,
     "reconnect_backoff_max_ms": 1_000,  # else a broker that is back after a minute waits for 30 s
+    "metadata_max_age_ms": 30_000,  # a topic that was made anew is noticed so late at most
     "allow_auto_create_topics": False,
     # No deserializer: poison must reach our own handler.
 }
@@ -238,6 +239,12 @@ class _Client:
         heard = (place for place, (sign, _) in enumerate(BLAMES) if sign in told)
         self._blamed = min(self._blamed, next(heard, self._blamed))
 
+    def topic_id(self, topic: str) -> object:
+        """
+        The broker's own name for a topic, if it is known by now.
+        """
+        return self._network[-1].cluster.topic_id(topic)
+
     def close(self, **how: Any) -> None:  # noqa: ANN401 - as above
         try:
             self.does.close(**how)
@@ -340,17 +347,21 @@ class KafkaReader:
         self._behind: dict[TopicPartition, int] = {}  # where the last poll ended
         self._watch = _Watch()
         self._rejoins = False
+        self._ids: dict[str, object] = {}  # of each topic: one that is made anew has another
 
     def poll(self, at_most: int, wait: timedelta) -> Sequence[Record]:
         if self._rejoins:
             self._leave()
         try:
-            consumer = self._open()
+            client = self._open()
+            consumer = client.does
             self._give_again(consumer)
             least = ARRIVE if consumer.assignment() else JOIN
             found = consumer.poll(
                 timeout_ms=int(max(wait, least).total_seconds() * 1000), max_records=at_most
             )
+            anew = self._made_anew(client)
+            found = {place: found[place] for place in found if place.topic not in anew}
             stuck = self._watch.stuck(consumer, full=_count(found) >= at_most)
         except KafkaError as error:
             self._leave()
@@ -364,11 +375,27 @@ class KafkaReader:
             self._rejoins = True  # not before these records are dealt with
         return [_record(one, self._prefix) for records in found.values() for one in records]
 
-    def _open(self) -> KafkaConsumer:
+    def _open(self) -> _Client:
         if self._client is None:
             self._client = _Client(KafkaConsumer, *self._topics, **self._settings)
             self._watch = _Watch()
-        return self._client.does
+        return self._client
+
+    def _made_anew(self, client: _Client) -> set[str]:
+        """
+        Name the topics that somebody has deleted and made again, and begin those: an offset of the
+        old one would pass over what lies before it in the new one.
+        """
+        ids = {topic: client.topic_id(topic) for topic in self._topics}
+        known = {topic: self._ids.setdefault(topic, one) for topic, one in ids.items() if one}
+        anew = {topic for topic, one in known.items() if one != ids[topic]}
+        places = [place for place in client.does.assignment() if place.topic in anew]
+        if places:
+            begun = {place.topic for place in places}
+            log.warning("a topic was made anew", extra={"consumer": self._group, "topics": begun})
+            client.does.seek_to_beginning(*places)
+            self._ids |= {topic: ids[topic] for topic in begun}
+        return anew
 
     def _give_again(self, consumer: KafkaConsumer) -> None:
         """
@@ -599,6 +626,9 @@ class Topics:
             # Whatever else writes here, its codec is one that our readers have.
             "compression.type": "lz4",
             "min.insync.replicas": str(max(1, self._replication - 1)),
+            # A sender's clock that is behind would have its records deleted before they are read,
+            # and one that is an hour ahead would have them refused.
+            "message.timestamp.type": "LogAppendTime",
         }
         return {
             "num_partitions": one.partitions,

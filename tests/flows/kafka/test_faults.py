@@ -6,13 +6,19 @@ import logging
 import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
-from renewal.eventlog.kafka import Connection, Publisher, Topics
+from renewal.eventlog.kafka import PRODUCER, Connection, Publisher, Topics
 from renewal.eventlog.port import LogUnavailableError
+from renewal.store.check import CHECKS, Given, Reads
+from renewal.store.check.check import HOURS
+from schema.codec import kind_name
+from schema.tables.log import offsets
 from schema.topics import declared
 from tests.flows.kafka.rig import (
     IMPATIENT,
@@ -23,6 +29,7 @@ from tests.flows.kafka.rig import (
     drain,
     rigged,
     silent,
+    took,
     until,
 )
 from tests.stores import sqlite_url
@@ -218,3 +225,83 @@ def test_a_consumer_knocks_at_least_every_second_at_a_broker_that_stays_away(
         waits = [lines.connection_delay(node) for node in lines._backoff]
 
     assert max(waits) <= 1.2  # with the client's own jitter; doubled each time, it would be 6
+
+
+def test_of_a_topic_that_was_deleted_and_made_again_nothing_is_passed_over(rig: Rig) -> None:
+    from kafka import KafkaAdminClient  # noqa: PLC0415 - slow to import
+
+    rig.tell(*(asked(key) for key in range(50)))
+    rig.relayed()
+    reader = rig.reader("tests", ["certificates"], metadata_max_age_ms=1_000)
+    read: list[str] = []
+    until(lambda: len(read) == 50, lambda: read.extend(one.identity for one in took(reader)))
+    later = [asked(key, number) for key in range(50) for number in (2, 3, 4)]
+
+    admin = KafkaAdminClient(**rig.connection.settings)
+    topic = f"{rig.connection.prefix}certificates"
+    admin.delete_topics([topic])
+    until(lambda: topic not in admin.list_topics())
+    admin.close()
+    Topics(rig.connection).apply(declared(["001"]))
+    rig.tell(*later)
+    carried(rig.relay())
+    until(
+        lambda: {event.identity for event in later} <= {*read},
+        lambda: read.extend(one.identity for one in took(reader)),
+    )
+
+
+@pytest.mark.parametrize("days", [-40, 1])
+def test_what_a_senders_clock_says_decides_nothing_about_what_is_kept(
+    kafka: Connection, days: int
+) -> None:
+    from kafka import KafkaProducer  # noqa: PLC0415 - slow to import
+
+    now = time.time()
+    with closing(KafkaProducer(**PRODUCER, **kafka.settings)) as producer:
+        says = int((now + timedelta(days=days).total_seconds()) * 1000)
+        sent = producer.send(f"{kafka.prefix}codes", key=b"1", value=b"", timestamp_ms=says)
+        kept = sent.get(timeout=30)
+
+    assert abs(kept.timestamp / 1000 - now) < timedelta(hours=1).total_seconds()
+
+
+def test_what_the_broker_lost_before_it_was_read_is_found_and_can_be_told_again(rig: Rig) -> None:
+    from kafka import KafkaAdminClient, TopicPartition  # noqa: PLC0415 - slow to import
+
+    events = [asked(key) for key in range(50)]
+    delivery = rig.delivery(Sql())
+    rig.tell(*events[:20])
+    rig.relayed()
+    drain(delivery)
+    rig.tell(*events[20:])
+    rig.relayed()
+
+    admin = KafkaAdminClient(**rig.connection.settings)
+    topic = f"{rig.connection.prefix}certificates"
+    admin.delete_records({TopicPartition(topic, number): -1 for number in range(12)})
+    admin.close()
+    drain(delivery)
+    found = unread(rig)
+    with rig.store.work() as work:  # as the runbook of the broker says
+        work.connection.execute(sa.update(offsets).values(position=0))
+    rig.relayed()
+    drain(delivery)
+
+    assert found == {f"tests {event.identity}" for event in events[20:]}
+    assert unread(rig) == set()
+    once_each(rig, events)
+
+
+def unread(rig: Rig) -> set[str]:
+    """What `xuqi check` finds when more than six hours have passed."""
+    reads = Reads(topics=Sql.topics, kinds=tuple(map(kind_name, Sql.kinds)))
+    with rig.store.look() as look:
+        later = look.at + HOURS + timedelta(seconds=1)
+        given = Given(now=later, policies={}, groups={Sql.group: reads}, log_is_here=False)
+        return {
+            key
+            for check in CHECKS
+            if check.what == "an event that nobody has read for hours"
+            for key in check.find(look, given)
+        }
