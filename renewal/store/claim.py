@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-_take = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))")
+_take = sa.text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0)), pg_is_in_recovery()")
 _still_there = sa.text("SELECT 1")
 
 
@@ -111,11 +111,16 @@ class _AdvisoryLock:
         with ExitStack() as unless_taken:
             connection = unless_taken.enter_context(self._engine.connect())
             connection.execution_options(isolation_level="AUTOCOMMIT")
-            taken = bool(connection.scalar(_take, {"name": self._name}))
+            taken, standby = connection.execute(_take, {"name": self._name}).one()
+            if standby:  # it gives its locks, too, and so does the server that has its place now
+                connection.invalidate()
+                raise sa.exc.OperationalError(
+                    None, None, ConnectionError("it takes no changes: a standby")
+                )
             if taken:
                 unless_taken.pop_all()
                 self._connection = connection
-        return taken
+        return bool(taken)
 
     def close(self) -> None:
         if self._connection is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -248,20 +248,56 @@ def test_a_server_that_has_become_a_standby_is_waited_for(own: Server, store: St
     tell(store, asked(1), asked(2))
     halfway = delivery(Sql(), store)
 
-    own.stop()
-    (own.folder / "data" / "standby.signal").touch()
-    own.start()
-    for _ in range(3):
-        until(lambda: _refused(halfway), "it takes changes")
-    with psycopg.connect(
-        f"host={own.folder} user=xuqi dbname=postgres", autocommit=True
-    ) as connection:
-        connection.execute("SELECT pg_promote()")
+    with _standby(own):
+        for _ in range(3):
+            until(lambda: _refused(halfway), "it takes changes")
+            with pytest.raises(StoreUnavailableError, match="the database takes no changes"):
+                _write(store)
     run(halfway)
     halfway.reader.close()
 
     assert Counter(effects(store)) == Counter([(1, 1), (2, 1)])
     assert dead(store) == {}
+
+
+def test_a_place_at_a_standby_is_given_to_nobody(own: Server, store: Store) -> None:
+    claim, other = store.claim("relay"), store.claim("relay")
+    before = claim.held()
+
+    with _standby(own):
+        for each in (claim, other, claim):
+            with pytest.raises(StoreUnavailableError, match="it takes no changes: a standby"):
+                each.held()
+        with _told(own) as connection:
+            kept = connection.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'").fetchall()
+    after = [other.held(), claim.held()]
+    other.close()
+
+    assert before
+    assert kept == []
+    assert after == [True, False]
+
+
+@contextmanager
+def _standby(server: Server) -> Iterator[None]:
+    """Started again as a standby, and then put in the first place."""
+    server.stop()
+    (server.folder / "data" / "standby.signal").touch()
+    server.start()
+    try:
+        yield
+    finally:
+        with _told(server) as connection:
+            connection.execute("SELECT pg_promote()")
+
+
+def _told(server: Server) -> psycopg.Connection:
+    return psycopg.connect(f"host={server.folder} user=xuqi dbname=postgres", autocommit=True)
+
+
+def _write(store: Store) -> None:
+    with store.work() as work:
+        work.decide(1, "test", "done")
 
 
 def _refused(halfway: Delivery) -> bool:
