@@ -37,6 +37,8 @@ LETS_GO = """
 SELECT set_config(name, '30s', false) FROM pg_settings
 WHERE name = 'idle_in_transaction_session_timeout' AND source = 'default'
 """
+#: In another zone the last hours of the year 9999, "no end" in a certificate, cannot be read.
+IN_UTC = "SET TIME ZONE 'UTC'"
 #: How it says that it has: idle_in_transaction_session_timeout and transaction_timeout.
 STOOD_STILL = ("25P03", "25P04")
 #: What a standby says: read_only_sql_transaction, or feature_not_supported if told READ WRITE.
@@ -254,6 +256,7 @@ def _engine(url: str, synchronous: Synchronous) -> sa.Engine:
 def _prepare_postgresql(connection: Any, _record: object) -> None:  # noqa: ANN401 - psycopg's own
     # Asked for by a statement: PgBouncer takes no options with the connection.
     connection.execute(LETS_GO)
+    connection.execute(IN_UTC)
     connection.commit()
 
 

@@ -201,11 +201,12 @@ class Inbox:
             connection.execute(free, {"who": who, "keys": page, "from_now": at})
 
 
-def told(why: str) -> str:
+def told(why: str, width: int = 300) -> str:
     """
-    A reason as it fits its column; PostgreSQL takes no NUL in a text.
+    A reason as it fits its column, whatever the world outside has said: PostgreSQL takes neither a
+    NUL nor half of a surrogate pair in a text.
     """
-    return why.replace("\0", "")[:300]
+    return why.replace("\0", "").encode(errors="replace").decode()[:width]
 
 
 def due(work: Work, consumer: str, at_most: int) -> Sequence[Item]:

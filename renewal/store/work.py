@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from renewal.store import rows
 from renewal.store.books import Books
+from renewal.store.inbox import told
 from renewal.store.log import tell
 from renewal.store.many import adding
 from renewal.store.shelf import Shelf
@@ -134,7 +135,7 @@ class Work:
         """
         self._decisions.append(
             (
-                certificate, self.at, about, what, why[:200],
+                certificate, self.at, about, what, told(why, 200),
                 threshold, channel, until, message, renewal,
             )
         )  # fmt: skip

@@ -139,6 +139,17 @@ def test_a_transaction_is_there_whole(store: Store, elsewhere: Store) -> None:
     assert count(elsewhere, people.customers, renewals.decisions, log.events) == [1, 1, 1]
 
 
+def test_what_was_decided_is_kept_whatever_the_world_outside_has_given_as_its_reason(
+    store: Store,
+) -> None:
+    with store.work() as work:
+        work.decide(1, "test", "declined", "no\0 m\ud800ney" + "!" * 200)
+
+    with store.look() as look:
+        (why,) = look.connection.scalars(sa.select(renewals.decisions.c.why))
+    assert why == "no m?ney" + "!" * 192
+
+
 def test_or_not_at_all(store: Store, elsewhere: Store) -> None:
     def fail(work: Work) -> None:
         work.customers.put(customer(1))
@@ -547,6 +558,20 @@ def test_times_come_back_in_utc(store: Store) -> None:
     assert found == taipei
     assert found.utcoffset() == timedelta(0)
     assert found.tzinfo is UTC
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("zone", ["Asia/Taipei", "America/New_York"])
+def test_no_end_is_read_whatever_zone_the_server_is_in(copy: str, zone: str) -> None:
+    # RFC 5280, 4.1.2.5: 99991231235959Z is a certificate's "no well-defined end".
+    first, last = datetime.min.replace(tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+    with opened(f"{copy}&options=-c timezone%3D{zone}") as store:
+        put(store, certificate(1, not_before=first, not_after=last))
+        with store.look() as look:
+            found = look.certificates.get(1)
+
+    assert (found.not_before, found.not_after) == (first, last)
 
 
 def test_a_time_without_its_zone_is_refused(store: Store) -> None:

@@ -98,12 +98,12 @@ def test_each_that_waits_again_has_its_own_time_tries_and_reason(store: Store) -
 
     with store.work() as work:
         inbox = Inbox(work, "tests")
-        inbox.park(second, due=None, tries=2, why="no\0pe")
+        inbox.park(second, due=None, tries=2, why="no\0pe\ud800")
         inbox.park(first, due=LATER, tries=3, why="x" * 400)
         inbox.flush()
 
     query = sa.select(parked.c.due, parked.c.tries, parked.c.why).order_by(parked.c.id)
-    assert rows(store, query) == [(LATER, 3, "x" * 300), (None, 2, "nope"), (NOON, 1, "busy")]
+    assert rows(store, query) == [(LATER, 3, "x" * 300), (None, 2, "nope?"), (NOON, 1, "busy")]
 
 
 def test_what_is_given_up_is_kept_as_it_came(store: Store) -> None:
