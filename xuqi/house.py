@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,8 +25,9 @@ from renewal.cycle import Policies
 from renewal.delivery import Consumer, Delivery
 from renewal.delivery.batches import nothing
 from renewal.rules.quiet import TaiwanCalendar
-from renewal.store.engine import Store, StoreUnavailableError
-from renewal.store.vault import Vault
+from renewal.store.engine import Store, StoreUnavailableError, no_answer
+from renewal.store.intake import newest_sealed
+from renewal.store.vault import SealBrokenError, Vault
 from schema.migrate import MigrationError, upgrade
 from schema.policy import load_policies
 from templates.voice import Voice
@@ -32,7 +35,7 @@ from xuqi.logs import open_log
 from xuqi.settings import Settings, SettingsError, other_secret, read_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
     from renewal.clock import Clock
@@ -49,6 +52,9 @@ if TYPE_CHECKING:
 CONSUMERS: tuple[type[Consumer], ...] = (
     OneTimeCodes, Billing, Issuance, Records, Revocation, Reminders, Notices,
 )  # fmt: skip
+
+#: PostgreSQL's insufficient_privilege.
+NO_RIGHT = "42501"
 
 #: Every account of the embedded bank starts with this, in whole New Taiwan dollars.
 OPENING_BALANCE = 100_000
@@ -159,15 +165,55 @@ def build(
 
 
 def open_store(settings: Settings, clock: Clock, keys: Keys) -> Store:
-    settings.home.mkdir(parents=True, exist_ok=True)
-    try:
+    """
+    Raises:
+        SettingsError: no folder, no database of ours, or not the key that it was sealed with.
+        StoreUnavailableError: it does not answer, or its owner has not brought it up to date.
+    """
+    with migrating():
+        settings.home.mkdir(parents=True, exist_ok=True)
         upgrade(settings.store)
+        vault = Vault({1: keys.columns})
+        store = Store(settings.store, clock=clock, vault=vault, synchronous=settings.synchronous)
+        _check_key(store)
+    return store
+
+
+@contextmanager
+def migrating() -> Iterator[None]:
+    """
+    Tell the errors of a migration as ours.
+    """
+    try:
+        yield
     except MigrationError as error:
         raise SettingsError(f"XUQI_STORE_URL: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{error.filename} cannot be made: {error.strerror}") from error
     except sqlalchemy.exc.DBAPIError as error:
-        raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
-    vault = Vault({1: keys.columns})
-    return Store(settings.store, clock=clock, vault=vault, synchronous=settings.synchronous)
+        if getattr(error.orig, "sqlstate", None) != NO_RIGHT:
+            raise no_answer(error) from error
+        told = "this login may not change the tables: run `xuqi db` as their owner"
+        raise StoreUnavailableError(told) from error
+
+
+def _check_key(store: Store) -> None:
+    """
+    Before anything is sealed with another key, and every customer taken in a second time.
+    """
+    try:
+        with store.engine.connect() as connection:
+            sealed = newest_sealed(connection)
+    except sqlalchemy.exc.ProgrammingError:
+        return  # the relay's login sees no customer, and opens none
+    try:
+        if sealed is not None:
+            store.vault.open(sealed, "customers.id_number")
+    except SealBrokenError as error:
+        store.close()
+        raise SettingsError(
+            "XUQI_SECRETS: columns.key is not the key with which this database was sealed"
+        ) from error
 
 
 def open_outside(settings: Settings, clock: Clock, keys: Keys) -> Outside:
@@ -211,19 +257,24 @@ def _mail(settings: Settings, clock: Clock, keys: Keys) -> MailGateway:
         return LocalMail(settings.home / "outside" / "mail.jsonl", clock)
     if url.scheme != "smtp":
         raise SettingsError(f"XUQI_MAIL_URL: {settings.mail_url!r} is neither local: nor smtp://")
-    from renewal.gateways.mail.smtp import SmtpMail  # noqa: PLC0415 - only what is used
+    from renewal.gateways.mail.smtp import SmtpMail, Tls  # noqa: PLC0415 - only what is used
 
     query = parse_qs(url.query)
-    if "from" not in query:
+    if "@" not in query.get("from", [""])[0]:
         raise SettingsError("XUQI_MAIL_URL: say ?from=<address>, the sender of the mails")
+    tls, ca_file = query.get("tls", [Tls.VERIFY])[0], query.get("ca_file", [None])[0]
+    if tls not in set(Tls):
+        raise SettingsError(f"XUQI_MAIL_URL: tls {tls!r} is none of {', '.join(Tls)}")
+    if ca_file is not None and not Path(ca_file).is_file():
+        raise SettingsError(f"XUQI_MAIL_URL: ca_file: there is no file {ca_file!r}")
     return SmtpMail(
         host=url.hostname or "localhost",
         port=url.port or 587,
         sender=query["from"][0],
         key=keys.mail.value,
         clock=clock,
-        tls=query.get("tls", ["verify"])[0],
-        ca_file=query.get("ca_file", [None])[0],
+        tls=tls,
+        ca_file=ca_file,
         user=url.username,
         password=other_secret(settings, "smtp") if url.username else None,
     )
@@ -232,11 +283,15 @@ def _mail(settings: Settings, clock: Clock, keys: Keys) -> MailGateway:
 def _ca(settings: Settings, clock: Clock, keys: Keys) -> CertificationAuthority:
     if settings.ca_url != "embedded:":
         raise SettingsError(f"XUQI_CA_URL: {settings.ca_url!r} is no CA that Xuqi knows")
-    from renewal.gateways.ca.embedded import EmbeddedCa  # noqa: PLC0415 - only what is used
+    from renewal.gateways.ca.authority import CaLockedError  # noqa: PLC0415 - only what is used
+    from renewal.gateways.ca.embedded import EmbeddedCa  # noqa: PLC0415
     from renewal.gateways.ledger import OutsideLedger  # noqa: PLC0415
 
     ledger = OutsideLedger(settings.home / "outside" / "ca.jsonl", clock)
-    return EmbeddedCa(settings.home / "ca", clock, keys.ca, ledger=ledger)
+    try:
+        return EmbeddedCa(settings.home / "ca", clock, keys.ca, ledger=ledger)
+    except CaLockedError as error:
+        raise SettingsError(f"XUQI_SECRETS: ca.key: {error}") from error
 
 
 def _bank(settings: Settings, clock: Clock) -> CoreBanking:

@@ -6,10 +6,13 @@ import os
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import sqlalchemy as sa
 
 from renewal.errors import XuqiError
 from renewal.keys import Keys
-from renewal.secret import Secret, secret_made_once
+from renewal.secret import Secret, secret_from_file, secret_made_once
 from renewal.store.synchronous import Synchronous
 
 if TYPE_CHECKING:
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
 
 PREFIX = "XUQI_"
 SECRET_PREFIX = "XUQI_SECRET_"  # noqa: S105 - the name of a setting
+#: The least and the most that a number may be.
+RANGES = {"port": (0, 65_535), "metrics_port": (0, 65_535), "replication": (1, 32_767)}
+ANY_NUMBER = (1, 1_000)
+BACKENDS = frozenset({"sqlite", "postgresql"})
 
 
 class SettingsError(XuqiError):
@@ -39,7 +46,8 @@ class Settings:
     ca_url: str = "embedded:"
     bank_url: str = "embedded:"
     policies: Path | None = None  #: a folder of product policies; default: the three samples
-    secrets: Path | None = None  #: a folder of secret files; default: <home>/secrets
+    #: a folder of secret files, all of them there; default: <home>/secrets, made at the first start
+    secrets: Path | None = None
     branch: str = "001"  #: of this station
     branches: str = "001,002"  #: of the whole bank: each has a topic of its own on Kafka
     replication: int = 1  #: of the topics on Kafka
@@ -87,15 +95,50 @@ def _value(name: str, kind: str, text: str) -> object:
             raise SettingsError(f"{name} must be one of {', '.join(Synchronous)}")
         return Synchronous(text)
     if kind == "int":
-        if not text.isdecimal():
-            raise SettingsError(f"{name} must be a whole number")
-        return int(text)
+        return _number(name, text)
+    if name.endswith("_URL"):
+        _check_url(name, text)
     return text
+
+
+def _number(name: str, text: str) -> int:
+    least, most = RANGES.get(name.removeprefix(PREFIX).lower(), ANY_NUMBER)
+    if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
+        raise SettingsError(f"{name} must be a whole number from {least} to {most}")
+    return int(text)
+
+
+def _check_url(name: str, text: str) -> None:
+    """
+    Without a word of what the URL says: it may hold a password.
+    """
+    if name == "XUQI_STORE_URL":
+        if text and not _is_database(text):
+            like = "postgresql+psycopg://<user>@<host>/<name>"
+            raise SettingsError(f"{name} is no URL of a database: {like}")
+        return
+    try:
+        url = urlsplit(text)
+        if name != "XUQI_LOG_URL":  # that one names several, each with its port
+            url.port  # noqa: B018 - looked at when it is asked for
+    except ValueError:
+        raise SettingsError(f"{name} is no URL") from None
+
+
+def _is_database(url: str) -> bool:
+    try:
+        return sa.create_engine(url).url.get_backend_name() in BACKENDS
+    except (ValueError, ImportError, sa.exc.ArgumentError):  # the last: no URL, or no such kind
+        return False
 
 
 def read_keys(settings: Settings, environment: Mapping[str, str] = os.environ) -> Keys:
     """
-    Read each secret from the environment or its file; make the file at the first start.
+    Read each secret from the environment or its file. In the house's own folder a file is made at
+    the first start; in a folder that was named it is there, or that is the wrong folder.
+
+    Raises:
+        SettingsError: a secret is missing, cannot be read, or cannot be made.
     """
     folder = settings.secrets or settings.home / "secrets"
     found = {}
@@ -103,9 +146,18 @@ def read_keys(settings: Settings, environment: Mapping[str, str] = os.environ) -
         given = environment.get(SECRET_PREFIX + field.name.upper())
         path = folder / f"{field.name}.key"
         length = 12 if field.name == "tokens" else 32  # 24 hex digits: an AES-192 key
-        found[field.name] = (
-            Secret(given.encode()) if given else secret_made_once(path, length=length)
-        )
+        try:
+            found[field.name] = (
+                Secret(given.encode())
+                if given
+                else secret_from_file(path)
+                if settings.secrets
+                else secret_made_once(path, length=length)
+            )
+        except XuqiError as error:
+            raise SettingsError(f"XUQI_SECRETS: {error}") from error
+        except OSError as error:
+            raise SettingsError(f"{path} cannot be made: {error.strerror}") from error
     return Keys(**found)
 
 
@@ -114,7 +166,7 @@ def other_secret(settings: Settings, name: str, environment: Mapping[str, str] =
     A secret that somebody else has given us: a carrier's token, a server's password.
 
     Raises:
-        SettingsError: it is neither in the environment nor in a file.
+        SettingsError: it is neither in the environment nor in a file that can be read.
     """
     given = environment.get(SECRET_PREFIX + name.upper())
     if given:
@@ -124,4 +176,10 @@ def other_secret(settings: Settings, name: str, environment: Mapping[str, str] =
         raise SettingsError(
             f"{SECRET_PREFIX}{name.upper()} is not set, and there is no file {path}"
         )
-    return path.read_text().strip()
+    try:
+        found = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the secret file {path} cannot be read") from error
+    if not found:
+        raise SettingsError(f"the secret file {path} is empty")
+    return found

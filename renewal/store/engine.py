@@ -180,6 +180,14 @@ class _OneWriter:
         self._lock.release()
 
 
+def no_answer(error: sa.exc.DBAPIError) -> StoreUnavailableError:
+    """
+    What the driver says of a database that it cannot use, in one line.
+    """
+    said = str(error.orig).strip().partition("\n")[0]
+    return StoreUnavailableError(f"the database does not answer: {said}")
+
+
 @contextmanager
 def _asking() -> Iterator[None]:
     """
@@ -192,7 +200,7 @@ def _asking() -> Iterator[None]:
     except (sa.exc.OperationalError, sa.exc.InterfaceError) as error:
         if getattr(error.orig, "sqlstate", None) in ANOTHER_WAS_FIRST:
             raise ConflictError("another transaction was first") from error
-        raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
+        raise no_answer(error) from error
     except sa.exc.DBAPIError as error:
         state = getattr(error.orig, "sqlstate", None)
         if state in STOOD_STILL:

@@ -35,6 +35,15 @@ class Person(NamedTuple):
     id_number_hash: bytes
 
 
+def newest_sealed(connection: sa.Connection) -> bytes | None:
+    """
+    The ID number of the newest customer, as it is sealed; ``None`` if there is no customer.
+    """
+    newest = sa.select(customers.c.id_number_sealed).order_by(customers.c.id.desc()).limit(1)
+    sealed: bytes | None = connection.scalar(newest)
+    return sealed
+
+
 def customers_by(
     work: Work, references: Collection[bytes], id_numbers: Collection[bytes]
 ) -> Sequence[Customer]:

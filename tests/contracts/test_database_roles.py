@@ -20,21 +20,22 @@ from renewal.eventlog.embedded import EmbeddedLog
 from renewal.gateways.bank.embedded import EmbeddedBank
 from renewal.gateways.ca.embedded import EmbeddedCa
 from renewal.gateways.sms.port import Report
-from renewal.store.engine import Store
+from renewal.store.engine import Store, StoreUnavailableError
 from scheduler.timetable import Timetable
-from schema.migrate import upgrade
+from schema.migrate import downgrade, upgrade
 from schema.tables import metadata
 from schema.topics import declared
 from tests.flows import world as worlds
 from tests.flows.world import CARD, SESSION, TOKEN, Weather, World
 from xuqi.demo.servers.postgresql import cluster
-from xuqi.house import build
-from xuqi.settings import Settings
+from xuqi.house import build, open_store
+from xuqi.settings import Settings, read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from renewal.eventlog.port import Record
+    from xuqi.house import House
 
 ROLES = Path(__file__).resolve().parents[2] / "deploy" / "postgresql" / "roles.sql"
 NAMES = ("web", "workers", "relay", "readonly")
@@ -102,7 +103,7 @@ def world(server: str, tmp_path: Path) -> Iterator[Parted]:
     bank = house.outside.bank
     assert isinstance(ca, EmbeddedCa)
     assert isinstance(bank, EmbeddedBank)
-    with opened(server, "web", house.store) as web, opened(server, "workers", house.store) as own:
+    with opened(server, "web", house) as web, opened(server, "workers", house) as own:
         parted = Parted(tmp_path, house, clock, Weather(), ca, bank, web=web)
         worlds._settle(parted)
         parted.house = replace(house, store=own, log=EmbeddedLog(own))
@@ -113,9 +114,9 @@ def world(server: str, tmp_path: Path) -> Iterator[Parted]:
 
 
 @contextmanager
-def opened(url: str, name: str, like: Store) -> Iterator[Store]:
-    upgrade(login(url, name))  # as a process does at its start: there is nothing to do
-    store = Store(login(url, name), clock=like.clock, vault=like.vault)
+def opened(url: str, name: str, house: House) -> Iterator[Store]:
+    settings = replace(house.settings, store_url=login(url, name))
+    store = open_store(settings, house.clock, house.keys)
     try:
         yield store
     finally:
@@ -151,7 +152,7 @@ class Kept:
 def relayed(world: Parted, server: str, branches: Sequence[str]) -> list[Record]:
     """What the relay gives to Kafka, with its own login, where there are these branches."""
     kept, topics = Kept(), [topic.name for topic in declared(branches)]
-    with opened(server, "relay", world.house.store) as store:
+    with opened(server, "relay", world.house) as store:
         for lane in (CODES, OTHERS):
             with closing(store.claim(lane)) as claim:
                 relay = Relay(store, kept, claim, topics, lane=lane)
@@ -196,6 +197,19 @@ def test_web_workers_and_relay_get_by_with_the_rights_of_their_roles(
     assert {record.topic for record in first}.isdisjoint({"stations.001"})
     assert [record.topic for record in again].count("stations.001") == len(given_up) > 0
     assert world.dead() == []
+
+
+def test_a_login_that_may_not_bring_the_tables_up_to_date_says_who_does(
+    server: str, tmp_path: Path
+) -> None:
+    settings = Settings(home=tmp_path, store_url=login(server, "workers"))
+    downgrade(server, "0001")
+
+    try:
+        with pytest.raises(StoreUnavailableError, match="as their owner"):
+            open_store(settings, VirtualClock(worlds.START), read_keys(settings))
+    finally:
+        upgrade(server)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import click
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 #: Secrets that somebody else gives us, beside our own.
 GIVEN = {"twilio": "sms_url", "smtp": "mail_url"}
+#: Where a URL may hold a password; a database's may hold any sign but an "@". A host with its port
+#: before a query with an address in it is none.
+_BEFORE_HOST = re.compile(r"(?<=://)([^:/@?]*):(?![0-9]+[?])[^@]*@")
+_IN_QUERY = re.compile(r"(?i)([?&][^=&]*(?:password|secret|token)=)[^&]*")
 
 
 @click.group("config", help="設定。\n\nThe settings.")
@@ -53,11 +57,10 @@ def _shown(value: object) -> str:
 
 
 def _without_password(text: str) -> str:
-    parts = urlsplit(text) if "://" in text else None
-    if parts is None or parts.password is None:
-        return text
-    user, _, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}").geturl()
+    """
+    The same text: a URL that cannot be parsed is shown, too, and is no place for a password either.
+    """
+    return _IN_QUERY.sub(r"\1***", _BEFORE_HOST.sub(r"\1:***@", text))
 
 
 def _secrets(desk: Desk, settings: Settings) -> dict[str, Any]:

@@ -29,9 +29,11 @@ def upgrade(desk: Desk) -> None:
 def downgrade(desk: Desk, revision: str) -> None:
     from renewal.errors import XuqiError  # noqa: PLC0415 - help needs none
     from schema import migrate  # noqa: PLC0415
+    from xuqi.house import migrating  # noqa: PLC0415
 
-    try:
-        migrate.downgrade(desk.settings.store, revision)
-    except migrate.MigrationError as error:
-        raise XuqiError(str(error)) from error
+    with migrating():
+        try:
+            migrate.downgrade(desk.settings.store, revision)
+        except migrate.MigrationError as error:
+            raise XuqiError(str(error)) from error
     desk.say(f"資料庫已退回結構 {revision}", f"the database is back at {revision}")

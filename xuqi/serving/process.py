@@ -165,8 +165,9 @@ class Serving:
                 )
                 found.append(f"http://{settings.host}:{port}")
             if settings.metrics_port:
+                site, named = self._monitor(), "XUQI_METRICS_PORT"
                 port = listening.enter_context(
-                    web.listening(self._monitor(), settings.host, settings.metrics_port)
+                    web.listening(site, settings.host, settings.metrics_port, setting=named)
                 )
                 found.append(f"metrics http://{settings.host}:{port}/metrics")
             yield found

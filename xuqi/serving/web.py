@@ -134,14 +134,16 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def listening(site: Answering, host: str, port: int) -> Iterator[int]:
+def listening(
+    site: Answering, host: str, port: int, *, setting: str = "XUQI_PORT"
+) -> Iterator[int]:
     """
-    Answer in a thread of its own; yield the port.
+    Answer in a thread of its own; yield the port. ``setting``: where the port stands.
 
     Raises:
         AddressError
     """
-    answering = server(site, host, port)
+    answering = server(site, host, port, setting=setting)
     thread = threading.Thread(target=answering.serve_forever, args=(0.1,), name="http", daemon=True)
     thread.start()
     try:
@@ -152,7 +154,7 @@ def listening(site: Answering, host: str, port: int) -> Iterator[int]:
         thread.join()
 
 
-def server(site_: Answering, host: str, port: int) -> Server:
+def server(site_: Answering, host: str, port: int, *, setting: str = "XUQI_PORT") -> Server:
     """
     Raises:
         AddressError
@@ -165,7 +167,7 @@ def server(site_: Answering, host: str, port: int) -> Server:
         return Server((host, port), Handler)
     except OSError as error:
         raise AddressError(
-            f"cannot listen on {host}:{port} ({error.strerror}): set XUQI_HOST and XUQI_PORT"
+            f"cannot listen on {host}:{port} ({error.strerror}): set XUQI_HOST and {setting}"
         ) from error
 
 
