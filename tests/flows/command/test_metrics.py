@@ -331,6 +331,16 @@ def test_they_part_it_by_labels_that_there_are() -> None:
     assert {it for it in labels - THEIRS if f'"{it}"' not in source} == set()
 
 
+def test_a_broker_that_is_away_at_a_quiet_hour_is_seen_by_who_waits_for_it() -> None:
+    """A relay that has nothing to give does not ask for it; a consumer does all the time."""
+    troubled = [it for it in expressions() if "xuqi_loop_troubled" in it and "store_up" in it]
+
+    (seen,) = re.findall(r'xuqi_loop_troubled(?:{loop=~"([^"]+)"})?', " ".join(troubled))
+
+    loops = {*rooms.CONSUMERS, CODES, OTHERS}
+    assert {loop for loop in loops if not re.fullmatch(seen or ".*", loop)} == set()
+
+
 def test_what_an_alert_looks_for_in_a_label_is_said_by_the_code() -> None:
     said = {
         "result": {"ok", "unavailable", "misconfigured", "refused", "unsure", "broke"}
