@@ -65,10 +65,14 @@ def _each_of(column: sa.Column[Any], name: str | None, values: list[Any] | None)
 
 
 def one_by_one(
-    columns: Iterable[sa.Column[Any]], key: sa.Column[Any], *where: sa.ColumnElement[bool]
+    columns: Iterable[sa.Column[Any]],
+    key: sa.Column[Any],
+    *where: sa.ColumnElement[bool],
+    held: bool = False,
 ) -> Mapping[str, sa.Select[Any]]:
     """
-    A question, by database, for the rows with any of ``keys``, where each key has one at most.
+    A question, by database, for the rows with any of ``keys``, where each key has one at most;
+    ``held``: until the transaction ends, where the database has row locks.
 
     PostgreSQL would rather read all of a small or an unknown table than ask its index 500 times,
     at ten times the price; so it is made to look each of them up.
@@ -78,7 +82,8 @@ def one_by_one(
         .table_valued("key")
         .render_derived()
     )
-    one = sa.select(*columns).where(key == asked.c.key, *where).limit(1).lateral()
+    found = sa.select(*columns).where(key == asked.c.key, *where).limit(1)
+    one = (found.with_for_update(key_share=True) if held else found).lateral()
     return {
         "sqlite": sa.select(*columns).where(among(key, "keys"), *where),
         "postgresql": sa.select(*one.c).select_from(asked.join(one, sa.true())),

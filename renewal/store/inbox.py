@@ -59,6 +59,8 @@ _record = ("topic", "key", "kind", "identity", "at", "body", "traceparent")
 _columns = attrgetter(*_record)
 _ours = inbox.c.consumer == sa.bindparam("consumer")
 _states = one_by_one((inbox.c.identity, inbox.c.state), inbox.c.identity, _ours)
+# Another member that concludes one of them in the same moment waits, and sees that it has ended.
+_held = one_by_one((inbox.c.identity, inbox.c.state), inbox.c.identity, _ours, held=True)
 _note = adding(inbox, ("state", "at", "consumer", "identity"))
 _note_again = changing(inbox, ("state", "at"), by=("consumer", "identity"))
 # Locked where the database has row locks: an event that is about to wait behind these must
@@ -122,8 +124,9 @@ class Inbox:
 
     def load(self, identities: Collection[str]) -> None:
         connection = self._work.connection
-        states = _states[connection.dialect.name]
-        for page in pages(identities):
+        states = (_held if self._work.writes else _states)[connection.dialect.name]
+        # In one order, so that two who hold some of the same do not wait for each other.
+        for page in pages(sorted(identities)):
             named = {"consumer": self._consumer, "keys": page}
             for identity, state in connection.execute(states, named):
                 self._known[identity] = State(state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from back_office.actions import BackOffice
+from bench.installation import until
 from centre.actions import Centre, CodeSaid, NotSent, Sent
 from producers.messages import reported
 from renewal.cycle import NotNowError, Policies
@@ -39,6 +40,7 @@ from tests.unit.delivery.scripted import (
     effects,
     pass_time,
     record,
+    rows,
     run,
     waiting,
 )
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Job = Callable[..., jobs.Scan]
+    from renewal.outcome import Outcome
     from renewal.store.engine import Store
     from renewal.store.work import Work
 
@@ -425,6 +428,34 @@ def test_what_is_due_at_two_members_is_done_once_and_in_the_order_of_its_key(
     assert sorted(done) == [(key, number) for key in range(1, 5) for number in (1, 2)]
     assert all([n for k, n in done if k == key] == [1, 2] for key in range(1, 5))
     assert len(consumers[0].world) + len(consumers[1].world) == 8
+
+
+def test_what_another_member_concludes_in_the_same_moment_is_concluded_once(
+    copy: str,
+) -> None:
+    told, other = [record(asked(1))], Acting()
+    with opened(copy) as store, opened(copy) as elsewhere, ThreadPoolExecutor() as pool:
+        theirs: list[Future[None]] = []
+
+        class Late(Acting):
+            def conclude(self, order: Order, answer_: str, work: Work) -> Outcome:
+                if not theirs:
+                    theirs.append(pool.submit(run, delivery(other, elsewhere, Listed(told))))
+                    until(
+                        lambda: theirs[0].done() or _waits(elsewhere), "it neither ends nor waits"
+                    )
+                return super().conclude(order, answer_, work)
+
+        run(delivery(Late(), store, Listed(told)))
+        theirs[0].result()
+
+        assert effects(store) == [(1, 1)]
+        assert other.world == []
+
+
+def _waits(store: Store) -> bool:
+    query = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    return rows(store, query) != [(0,)]
 
 
 # --- many at once -------------------------------------------------------------------------------
