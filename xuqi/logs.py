@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
@@ -67,7 +66,7 @@ def _member(settings: Settings) -> str | None:
     Raises:
         SettingsError: Kafka would not take the name.
     """
-    name = settings.member.replace("%h", socket.gethostname())
+    name = settings.known_as
     if not _NAME.fullmatch(name):
         raise SettingsError(f"XUQI_MEMBER: {name!r} is not of a-z A-Z 0-9 . _ -, or too long")
     return name or None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,10 @@ class Settings:
     @property
     def public(self) -> str:
         return self.public_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def known_as(self) -> str:
+        return self.member.replace("%h", socket.gethostname())
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:

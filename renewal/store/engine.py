@@ -39,6 +39,15 @@ WHERE name = 'idle_in_transaction_session_timeout' AND source = 'default'
 """
 #: In another zone the last hours of the year 9999, "no end" in a certificate, cannot be read.
 IN_UTC = "SET TIME ZONE 'UTC'"
+#: A server whose machine is gone without a word is taken for away within about 30 s, not when the
+#: system's own patience ends: hours. libpq's names; a URL that says otherwise is heeded.
+NOTICES = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
 #: How it says that it has: idle_in_transaction_session_timeout and transaction_timeout.
 STOOD_STILL = ("25P03", "25P04")
 #: What a standby says: read_only_sql_transaction, or feature_not_supported if told READ WRITE.
@@ -249,7 +258,10 @@ def _broken_rule(error: sa.exc.IntegrityError) -> str:
 def _engine(url: str, synchronous: Synchronous) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        engine = sa.create_engine(parsed, hide_parameters=True, pool_pre_ping=True)
+        unsaid = {name: value for name, value in NOTICES.items() if name not in parsed.query}
+        engine = sa.create_engine(
+            parsed, hide_parameters=True, pool_pre_ping=True, connect_args=unsaid
+        )
         sa.event.listen(engine, "connect", _prepare_postgresql)
         return engine
     if parsed.database and parsed.database != ":memory:":

@@ -240,7 +240,7 @@ class Serving:
         text = json.dumps({"process": os.getpid(), "stopped": stopped, "loops": loops})
         if text != self._told:
             settings = self.house.settings
-            path = record_of(settings.home, self.rooms, settings.member)
+            path = record_of(settings.home, self.rooms, settings.known_as)
             fresh = path.with_suffix(f".{os.getpid()}.new")
             fresh.write_text(text)
             fresh.replace(path)

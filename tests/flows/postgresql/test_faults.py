@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from bench.installation import ROOMS, Installation, installed, until
-from renewal.store.engine import StoreUnavailableError
+from renewal.store.engine import NOTICES, StoreUnavailableError
 from schema.tables import metadata
 from tests.stores import opened
 from tests.unit.delivery.scripted import (
@@ -242,6 +243,28 @@ def test_the_database_ends_a_transaction_that_stands_still_after_30_s_or_as_it_w
         found = rows(store, sa.text(f"SHOW {STANDS_STILL}"))
 
     assert found == [(seconds,)]
+
+
+def test_a_server_that_is_gone_without_a_word_is_noticed_or_as_the_url_says(own: Server) -> None:
+    told = []
+    for url in (own.url, f"{own.url}&tcp_user_timeout=5000&connect_timeout=2"):
+        with opened(url) as store, store.look() as look:
+            driver = look.connection.connection.driver_connection
+            assert isinstance(driver, psycopg.Connection)
+            told.append(driver.info.get_parameters())
+
+    usual = {name: str(value) for name, value in NOTICES.items()}
+    assert usual.items() <= told[0].items()
+    assert {**usual, "tcp_user_timeout": "5000", "connect_timeout": "2"}.items() <= told[1].items()
+
+
+def test_a_server_that_takes_the_line_and_says_nothing_is_away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        url = f"postgresql+psycopg://nobody@127.0.0.1:{port}/none?connect_timeout=2"
+
+        with opened(url) as store, pytest.raises(StoreUnavailableError, match="timeout"):
+            rows(store, sa.text("SELECT 1"))
 
 
 def test_a_server_that_has_become_a_standby_is_waited_for(own: Server, store: Store) -> None:
