@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
 import threading
+import time
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
@@ -54,6 +56,7 @@ STOOD_STILL = ("25P03", "25P04")
 READS_ONLY, NOT_SUPPORTED = "25006", "0A000"
 #: How PostgreSQL reads: one moment's state, and nothing else.
 LOOKS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+BUSY = 30  #: seconds that SQLite waits for another process
 #: Another process may have written: look again at least this often, where commits are not told.
 UNTOLD = timedelta(milliseconds=200)
 #: And where they are, in case that one was not heard.
@@ -267,7 +270,7 @@ def _engine(url: str, synchronous: Synchronous) -> sa.Engine:
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(
-        parsed, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": 30}
+        parsed, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": BUSY}
     )
     sa.event.listen(engine, "connect", partial(_prepare_sqlite, synchronous))
     return engine
@@ -286,11 +289,27 @@ def _prepare_sqlite(
     _record: object,
 ) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
+    _in_wal(connection)
     for pragma in (
-        "journal_mode=WAL",
         f"synchronous={synchronous}",
         "foreign_keys=ON",
         "recursive_triggers=ON",  # else a REPLACE deletes rows behind an append-only table's back
         "cache_size=-65536",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _in_wal(connection: Any) -> None:  # noqa: ANN401 - sqlite3's own
+    """
+    The first connection changes a new file, and SQLite lets nobody wait until it may: ask again.
+    """
+    end = time.monotonic() + BUSY
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
@@ -398,6 +399,20 @@ def test_keys_are_given_once_though_many_ask(store: Store, elsewhere: Store) -> 
 
     assert len(set(given)) == len(given) == 100
     assert count(store, people.customers) == [100]
+
+
+def test_a_new_file_that_another_process_holds_is_waited_for(
+    sqlite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = sqlite3.connect(sa.make_url(sqlite).database or "")
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr("renewal.store.engine.time.sleep", lambda _: other.rollback())
+
+    with opened(sqlite) as store:
+        put(store, customer(1))
+
+        assert count(store, people.customers) == [1]
+    other.close()
 
 
 def test_keys_are_asked_for_once_for_a_whole_batch(store: Store) -> None:
