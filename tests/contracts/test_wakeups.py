@@ -18,6 +18,7 @@ from renewal.store.wakeups import Wakeups
 from schema.events import RenewalDone
 from schema.tables.log import events
 from tests.stores import NOON, opened
+from tests.waits import Waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,24 +141,10 @@ def test_a_killed_listener_is_replaced(store: Store, elsewhere: Store) -> None:
     assert says(elsewhere, f"SELECT pid {LISTENING}") != [first]
 
 
-class Waits(threading.Event):
-    """Writes down for how long it would have waited."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: list[float | None] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.told.append(timeout)
-        if len(self.told) == 7:
-            self.set()
-        return self.is_set()
-
-
 def test_a_listener_knocks_every_two_seconds_at_a_database_that_stays_away() -> None:
     engine = sa.create_engine("postgresql+psycopg://nobody@/none?host=/nowhere")
     listener = Wakeups(engine, "tests", lambda: None)
-    listener._ended = ended = Waits()
+    listener._ended = ended = Waits(7)
     listener._run(socket.socket())
 
     assert ended.told == [0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]

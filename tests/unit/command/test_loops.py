@@ -16,6 +16,7 @@ from producers.relay import CODES, OTHERS, Relay
 from renewal.delivery import TooManyFailuresError
 from renewal.store.engine import StoreUnavailableError
 from tests.stores import opened, sqlite_url
+from tests.waits import Waits
 from xuqi.command import xuqi
 from xuqi.desk import Desk
 from xuqi.places import Place
@@ -79,25 +80,11 @@ class Nowhere:
         raise NotImplementedError
 
 
-class Waits(threading.Event):
-    """Writes down for how long it would have waited."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.told: list[float | None] = []
-
-    def wait(self, timeout: float | None = None) -> bool:
-        self.told.append(timeout)
-        if len(self.told) == 6:
-            self.set()
-        return self.is_set()
-
-
 def test_what_stays_away_is_asked_again_after_two_seconds_at_most() -> None:
     def away() -> None:
         raise StoreUnavailableError("the database does not answer")
 
-    stop = Waits()
+    stop = Waits(6)
     Loop("otp", away, stop)._run()
 
     assert stop.told == [0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
@@ -119,7 +106,7 @@ def test_what_is_told_within_50_ms_goes_together_unless_it_is_a_code(
 ) -> None:
     with opened(sqlite_url(tmp_path)) as store, closing(store.claim("tests")) as claim:
         found = [1, 4_000, 3_999, 0, 4_000]
-        stop = Waits()
+        stop = Waits(6)
         loop = relaying(Pages(store, Nowhere(), claim, (), lane=lane, found=found), stop)
         while found:
             loop.turn()
