@@ -204,7 +204,9 @@ def _check_key(store: Store) -> None:
     try:
         with store.engine.connect() as connection:
             sealed = newest_sealed(connection)
-    except sqlalchemy.exc.ProgrammingError:
+    except sqlalchemy.exc.ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != NO_RIGHT:
+            raise
         return  # the relay's login sees no customer, and opens none
     try:
         if sealed is not None:

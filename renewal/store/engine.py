@@ -307,9 +307,9 @@ def _in_wal(connection: Any) -> None:  # noqa: ANN401 - sqlite3's own
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > end:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                 raise
-            time.sleep(0.01)
+            time.sleep(0.01)  # SQLite tells nobody that it is free
         else:
             return

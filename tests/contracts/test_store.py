@@ -415,6 +415,20 @@ def test_a_new_file_that_another_process_holds_is_waited_for(
     other.close()
 
 
+def test_a_file_that_nobody_may_change_is_told_at_once(
+    sqlite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("renewal.store.engine.time.sleep", waited.append)
+    monkeypatch.setattr("renewal.store.engine.BUSY", 0.1)
+    url = sqlite.replace("sqlite:///", "sqlite:///file:") + "?mode=ro&uri=true"
+
+    with opened(url) as store, pytest.raises(StoreUnavailableError, match="readonly"):
+        put(store, customer(1))
+
+    assert waited == []
+
+
 def test_keys_are_asked_for_once_for_a_whole_batch(store: Store) -> None:
     asked = []
     with store.work() as work:
