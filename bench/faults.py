@@ -19,19 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 GOAL, GOAL_MEANWHILE = 95, 90  #: per cent of what it was before
-AT_ONCE = 250  #: renewals under way: they come round several times in a window
+AT_ONCE = 500  #: customers: they come round several times in a window
 WARM_UP = 45.0  #: seconds: the broker compiles its own code meanwhile
+THINKS = 4.0  #: seconds
 #: Seconds that customers who have waited together have to part, before a window begins.
-PARTING = 4.0
+PARTING = 2 * THINKS
 #: Between these the table stands.
 BEGIN, END = "<!-- make bench-faults -->", "<!-- until here -->"
-AHEAD = 6_000  #: customers who are there before a round begins, so that none comes in a window
+AHEAD = 8_000  #: customers who are there before a round begins, so that none comes in a window
 METHOD = (
     "Faults: PostgreSQL (fsync on), Kafka and each of the rooms {rooms} a worker under a "
     "supervisor (`xuqi serve --supervised`); embedded CA and bank, which keep ledgers of their "
-    "own; {at_once} renewals under way at any moment (half securities-browser, half "
+    "own; {at_once} customers whose renewals are under way (half securities-browser, half "
     "cooperative-card with hold and capture), each proven by its customer, whose keys and "
-    "signatures are made beforehand. A step is one event settled by one consumer; before and "
+    "signatures are made beforehand, and who is followed by another 0 to {thinks:g} s after its "
+    "end. A step is one event settled by one consumer; before and "
     "after: two windows of {seconds:g} s around each fault, {rounds} times, the median of the "
     "ratios, and the lowest and the highest of them; each begins {parting:g} s after one more "
     "renewal has been asked for and is done. How long that takes after a fault is the recovery; "
@@ -181,6 +183,7 @@ def figures(*, seconds: float, rounds: int, into: Path | None = None) -> list[Fi
         seconds=seconds,
         rounds=rounds,
         parting=PARTING,
+        thinks=THINKS,
     )
     results = list(measured(seconds=seconds, rounds=rounds))
     if into is not None:
@@ -201,6 +204,7 @@ def measured(*, seconds: float, rounds: int) -> Iterator[Result]:
             tempfile.TemporaryDirectory() as folder,
             installed(Path(folder), customers=AHEAD, nodes=nodes) as it,
         ):
+            it.thinks = THINKS
             it.start()
             at_work(it, WARM_UP)
             for fault in faults:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -295,6 +297,11 @@ class Installation:
     house: House
     customers: Customers
     rooms: dict[str, Room]
+    #: Seconds, at most, from a renewal's end until the next customer comes. Without them those who
+    #: have waited together come round together for a long time, in batches that nothing else has.
+    thinks: float = 0.0
+    _comes_at: list[float] = field(default_factory=list)  # whoever thinks, by the clock; a heap
+    _chance: random.Random = field(default_factory=lambda: random.Random(1))
 
     def start(self, *names: str) -> None:
         for name in names or self.rooms:
@@ -308,7 +315,7 @@ class Installation:
 
     def run(self, *, seconds: float, at_once: int) -> None:
         """
-        Let the customers ask and prove for so long, so many of them under way.
+        Let the customers ask and prove for so long, so many of them under way or thinking of it.
         """
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -321,13 +328,20 @@ class Installation:
         Raises:
             TooLateError
         """
+        self._comes_at.clear()
         until(lambda: not self._turn(0), "a renewal is not done")
         until(self._is_quiet, "an event is not settled")
 
     def _turn(self, at_once: int) -> int:
-        under_way = self.customers.under_way()
-        if under_way < at_once:
-            self.customers.ask(at_once - under_way)
+        under_way, now = self.customers.under_way(), time.monotonic()
+        for _ in range(at_once - under_way - len(self._comes_at)):
+            heappush(self._comes_at, now + self._chance.uniform(0, self.thinks))
+        come = 0
+        while self._comes_at and self._comes_at[0] <= now:
+            heappop(self._comes_at)
+            come += 1
+        if come:
+            self.customers.ask(come)
         if not self.customers.prove():
             time.sleep(LOOK_EVERY)
         return under_way

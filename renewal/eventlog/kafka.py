@@ -334,6 +334,7 @@ class KafkaReader:
         member: str | None,
         **settings: object,
     ) -> None:
+        self._connection = connection
         group_id = f"{connection.prefix}xuqi.{group}"
         self._settings = {**CONSUMER, **connection.settings, "group_id": group_id}
         if member is not None:
@@ -346,6 +347,7 @@ class KafkaReader:
         self._given: dict[TopicPartition, int] = {}  # the first of those not yet committed
         self._behind: dict[TopicPartition, int] = {}  # where the last poll ended
         self._watch = _Watch()
+        self._claimed = time.monotonic()
         self._rejoins = False
         self._ids: dict[str, object] = {}  # of each topic: one that is made anew has another
 
@@ -356,6 +358,7 @@ class KafkaReader:
             client = self._open()
             consumer = client.does
             self._give_again(consumer)
+            self._claim(consumer)
             least = ARRIVE if consumer.assignment() else JOIN
             found = consumer.poll(
                 timeout_ms=int(max(wait, least).total_seconds() * 1000), max_records=at_most
@@ -378,7 +381,9 @@ class KafkaReader:
     def _open(self) -> _Client:
         if self._client is None:
             self._client = _Client(KafkaConsumer, *self._topics, **self._settings)
-            self._watch = _Watch()
+            self._watch, self._claimed = _Watch(), time.monotonic()
+            for topic in self._topics:  # a leader that knows of no partition gives none to anybody
+                self._client.does.partitions_for_topic(topic)
         return self._client
 
     def _made_anew(self, client: _Client) -> set[str]:
@@ -396,6 +401,50 @@ class KafkaReader:
             client.does.seek_to_beginning(*places)
             self._ids |= {topic: ids[topic] for topic in begun}
         return anew
+
+    def _claim(self, consumer: KafkaConsumer) -> None:
+        """
+        Let the group's partitions be given out again if some are nobody's.
+
+        Only the leader's own memory would tell, and a static leader that was killed and is back has
+        none: it gets its old partitions without a rebalance, and is not told that it leads
+        (KIP-814, which kafka-python does not speak).
+        """
+        now = time.monotonic()
+        if now - self._claimed < STUCK_AFTER.total_seconds():
+            return
+        self._claimed = now
+        places = {
+            TopicPartition(topic, one)
+            for topic in self._topics
+            for one in consumer.partitions_for_topic(topic)
+        }
+        if places <= consumer.assignment():
+            return
+        if nobodys := places - self._held(places):
+            named = sorted(f"{place.topic}:{place.partition}" for place in nobodys)
+            log.warning("nobody has it", extra={"consumer": self._group, "places": named})
+            consumer._coordinator.request_rejoin()  # noqa: SLF001 - KIP-568; nothing public does it
+
+    def _held(self, places: set[TopicPartition]) -> set[TopicPartition]:
+        """
+        Which of them the group's members have; all, while they are being given out or nobody says.
+        """
+        group_id = self._settings["group_id"]
+        try:
+            with _admin(self._connection) as admin:
+                group = admin.describe_groups([group_id])[group_id]
+        except LogUnavailableError:
+            return places
+        if group["group_state"] != "Stable":
+            return places
+        return {
+            TopicPartition(has["topic"], one)
+            for member in group["members"]
+            if member["member_assignment"]
+            for has in member["member_assignment"]["assigned_partitions"]
+            for one in has["partitions"]
+        }
 
     def _give_again(self, consumer: KafkaConsumer) -> None:
         """

@@ -67,6 +67,7 @@ class Bank(Protocol):
 
     house: House
     clock: MovedClock
+    next_due: datetime | None  #: when the next waiting is over, as it was at the end of the work
 
     def tick(self) -> None:
         """

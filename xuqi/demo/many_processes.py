@@ -69,7 +69,7 @@ class ManyProcesses:
     told: Told
     members: Members = field(init=False)
     _seen: int = 0  #: the newest event of the last look
-    _next_due: datetime | None = None
+    next_due: datetime | None = None
     _changes: int = -1  #: of this process's store, when all was at rest
 
     def __post_init__(self) -> None:
@@ -100,7 +100,7 @@ class ManyProcesses:
         Once at rest, only this process and the clock make work for the others.
         """
         changes = self.house.store.changes
-        over = self._next_due is not None and self._next_due <= self.clock.now()
+        over = self.next_due is not None and self.next_due <= self.clock.now()
         if over or changes != self._changes:
             self._until(self._left)
             self._changes = changes
@@ -166,7 +166,7 @@ class ManyProcesses:
                 gauges.not_relayed(look, lane, codes, others=lane == OTHERS)
                 for lane in (CODES, OTHERS)
             )
-        self._seen, self._next_due = news.newest, news.next_due
+        self._seen, self.next_due = news.newest, news.next_due
         found = {RELAY: f"{waiting} events"} if waiting else {}
         return news.newest, {**found, **dict.fromkeys(news.due, "what is due")}
 

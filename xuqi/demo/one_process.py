@@ -30,8 +30,8 @@ class OneProcess:
     cards: OutsideLedger
     _deliveries: list[tuple[Delivery, frozenset[str]]] = field(init=False)
     _seen: int = 0
+    next_due: datetime | None = None
     _changes: int = -1
-    _next_due: datetime | None = None
 
     def __post_init__(self) -> None:
         self._deliveries = [
@@ -49,7 +49,7 @@ class OneProcess:
         while self._may_have_news():
             with self.house.store.look() as look:
                 news = figures.news(look, self._seen)
-            self._changes, self._next_due = self.house.store.changes, news.next_due
+            self._changes, self.next_due = self.house.store.changes, news.next_due
             if not news.kinds and not news.due:
                 break
             self._seen = news.newest
@@ -62,7 +62,7 @@ class OneProcess:
         """
         Whether anything was written since the last look, or a waiting is over.
         """
-        over = self._next_due is not None and self._next_due <= self.clock.now()
+        over = self.next_due is not None and self.next_due <= self.clock.now()
         return over or self.house.store.changes != self._changes
 
     def counter(self, branch: str, type_pin: TypePin) -> Counter:

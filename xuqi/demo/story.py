@@ -94,14 +94,23 @@ class Story:
             self._first_plans(person)
         while self._heap and self._heap[0][0] <= until:
             moment, _, happening = heapq.heappop(self._heap)
-            self.clock.advance_to(moment)
+            self._pass_time(moment)
             happening()
             self.work()
             if happening == self.bank.tick:
                 progress(moment)
-        self.clock.advance_to(until)
+        self._pass_time(until)
         self.bank.tick()
         self.work()
+
+    def _pass_time(self, moment: datetime) -> None:
+        """
+        Let the time pass until then; the bank tries again meanwhile what has waited for it.
+        """
+        while (due := self.bank.next_due) is not None and due < moment:
+            self.clock.advance_to(due)
+            self.work()
+        self.clock.advance_to(moment)
 
     def work(self) -> None:
         """

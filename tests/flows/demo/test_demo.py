@@ -9,12 +9,18 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from renewal.gateways.sms.mailbox import Unavailable
 from schema.policy import load_policies
 from xuqi.demo.judge import judge
+from xuqi.demo.outside import SOON, Faults
 from xuqi.demo.run import main
+
+if TYPE_CHECKING:
+    from renewal.gateways.sms.port import Sms
 
 DAYS = 32
 CUSTOMERS = 24  # as many as there are awkward cases, and some others
@@ -176,3 +182,24 @@ def test_a_demo_that_was_killed_begins_afresh_without_complaint(tmp_path: Path) 
     assert second.returncode == 0, second.stderr
     assert "Error" not in second.stderr
     assert json.loads((home / "report.json").read_text())["judged"] == []
+
+
+@pytest.mark.slow
+def test_a_carrier_that_is_away_for_seconds_is_tried_again_before_anything_else_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A story whose clock leaps from one happening to the next would keep the bank waiting."""
+    refused: set[str] = set()
+
+    def sms(_: Faults, sms: Sms) -> Unavailable | None:
+        if sms.id in refused:
+            return None
+        refused.add(sms.id)
+        return Unavailable(retry_after=SOON)
+
+    monkeypatch.setattr(Faults, "sms", sms)
+    assert main(seed=7, customers=CUSTOMERS, days=5, home=tmp_path / "demo") == 0
+
+    reminders = [row for row in rows(tmp_path / "demo", "sms.jsonl") if row["ref"][0] == "M"]
+    assert reminders
+    assert {row["at"][14:16] for row in reminders} == {"00"}  # of the hour in which it is owed

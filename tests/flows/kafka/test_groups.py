@@ -7,12 +7,15 @@ import signal
 import threading
 import time
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from kafka.cluster import ClusterMetadata
+from kafka.coordinator.assignors.range import RangePartitionAssignor
 
 from renewal.delivery import Delivery
 from renewal.errors import XuqiError
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
+    from datetime import timedelta
 
     from renewal.eventlog.kafka import KafkaReader
     from schema.events import ChangeRequested
@@ -320,6 +324,52 @@ def test_partitions_that_are_read_to_their_end_are_not_left(
         until(lambda: bool(took(reader)))
 
     assert reader._client is client
+
+
+def test_partitions_that_nobody_was_given_are_given_out_though_their_leader_was_killed(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it was for good where the leader knew of no partition yet, and died before it did."""
+    assign = RangePartitionAssignor.assign
+    given: list[int] = []
+
+    def nothing_at_first(cluster: object, members: Sequence[Any]) -> object:
+        given.append(len(members))
+        return assign(cluster if len(given) > 1 else ClusterMetadata(), members)
+
+    monkeypatch.setattr(RangePartitionAssignor, "assign", staticmethod(nothing_at_first))
+    killed = KafkaLog(rig.connection, member="host-1").reader("tests", ["certificates"])
+    until(lambda: bool(given), lambda: killed.poll(1, SOON))
+    assert killed._client is not None
+    killed._client._cut()
+    monkeypatch.setattr("renewal.eventlog.kafka.STUCK_AFTER", SOON)
+    reader = KafkaLog(rig.connection, member="host-1").reader("tests", ["certificates"])
+    rig.tell(asked(1))
+    rig.relayed()
+    found: list[str] = []
+    until(lambda: bool(found), lambda: found.extend(r.identity for r in took(reader)))
+    reader.close()
+
+    assert found == [asked(1).identity]
+
+
+def test_a_member_that_has_no_partition_because_others_have_them_disturbs_nobody(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("renewal.eventlog.kafka.STUCK_AFTER", SOON / 5)
+    one, other = (rig.reader("tests", ["stations.001"]) for _ in range(2))
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(_polled, reader, 12 * SOON) for reader in (one, other)]
+        list(map(Future.result, both))
+
+    assert sorted(map(_joined, (one, other))) == [False, True]
+    assert not [one for one in caplog.records if one.name == "renewal.eventlog.kafka"]
+
+
+def _polled(reader: KafkaReader, long: timedelta) -> None:
+    until = time.monotonic() + long.total_seconds()
+    while time.monotonic() < until:
+        reader.poll(1, SOON / 5)
 
 
 def _joined(reader: KafkaReader) -> bool:
