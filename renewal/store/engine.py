@@ -267,7 +267,7 @@ def _engine(url: str, synchronous: Synchronous) -> sa.Engine:
         )
         sa.event.listen(engine, "connect", _prepare_postgresql)
         return engine
-    if parsed.database and parsed.database != ":memory:":
+    if parsed.database and not parsed.database.startswith((":memory:", "file:")):
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(
         parsed, hide_parameters=True, connect_args={"check_same_thread": False, "timeout": BUSY}
