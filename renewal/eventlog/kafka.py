@@ -424,7 +424,9 @@ class KafkaReader:
         if nobodys := places - self._held(places):
             named = sorted(f"{place.topic}:{place.partition}" for place in nobodys)
             log.warning("nobody has it", extra={"consumer": self._group, "places": named})
-            consumer._coordinator.request_rejoin()  # noqa: SLF001 - KIP-568; nothing public does it
+            # KIP-568's enforceRebalance, which kafka-python has not made public. From the leader it
+            # is a rebalance; from any other member the broker answers with what it has.
+            consumer._coordinator.request_rejoin()  # noqa: SLF001
 
     def _held(self, places: set[TopicPartition]) -> set[TopicPartition]:
         """
@@ -435,7 +437,7 @@ class KafkaReader:
             with _admin(self._connection) as admin:
                 group = admin.describe_groups([group_id])[group_id]
         except LogUnavailableError:
-            return places
+            return places  # the poll that follows says so if it lasts
         if group["group_state"] != "Stable":
             return places
         return {
