@@ -16,7 +16,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
@@ -35,7 +35,7 @@ from xuqi.demo.judge import RULES
 from xuqi.demo.judge.codes import confirmed_by_code_where_the_product_says_so
 from xuqi.demo.judge.story import read_story, renewal_of
 from xuqi.demo.servers import kafka, postgresql
-from xuqi.house import CONSUMERS, build
+from xuqi.house import CONSUMERS, Outside, build
 from xuqi.logs import connection, declared_topics
 from xuqi.settings import Settings
 
@@ -187,8 +187,11 @@ class Customers:
     _all_done: str = ""  #: every renewal up to this one
 
     def come(self, count: int) -> None:
-        seeding: Any = _Seeding(self.house.outside.ca)
-        before = replace(self.house, outside=replace(self.house.outside, ca=seeding))
+        outside, seeding = self.house.outside, cast("Any", _Seeding(self.house.outside.ca))
+        before = replace(
+            self.house,
+            outside=Outside(sms=outside.sms, mail=outside.mail, ca=seeding, bank=outside.bank),
+        )
         for _ in range(0, count, bank.PAGE):
             with before.store.work() as work:
                 for number in range(self.there + 1, self.there + bank.PAGE + 1):

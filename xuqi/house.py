@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import sqlalchemy
@@ -35,7 +35,7 @@ from xuqi.logs import open_log
 from xuqi.settings import Settings, SettingsError, other_secret, read_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from concurrent.futures import Executor
 
     from renewal.clock import Clock
@@ -48,10 +48,26 @@ if TYPE_CHECKING:
     from renewal.store.rows import Renewal
     from renewal.store.work import Work
 
-#: The consumers in the order in which they are started.
-CONSUMERS: tuple[type[Consumer], ...] = (
-    OneTimeCodes, Billing, Issuance, Records, Revocation, Reminders, Notices,
-)  # fmt: skip
+#: How each consumer is made, in the order in which they are started: codes are in a hurry.
+CONSUMERS: Mapping[type[Consumer], Callable[[House], Consumer]] = {
+    OneTimeCodes: lambda it: OneTimeCodes(
+        carriers=it.carriers, voice=it.voice, policies=it.policies, key_generate=it.keys.codes
+    ),
+    Billing: lambda it: Billing(bank=it.outside.bank, policies=it.policies),
+    Issuance: lambda it: Issuance(ca=it.outside.ca, policies=it.policies, common_name=common_name),
+    Records: lambda it: Records(policies=it.policies, stations_key=it.keys.stations),
+    Revocation: lambda it: Revocation(ca=it.outside.ca, policies=it.policies),
+    Reminders: lambda it: Reminders(
+        carriers=it.carriers,
+        voice=it.voice,
+        policies=it.policies,
+        calendar=TaiwanCalendar(),
+        store=it.store,
+    ),
+    Notices: lambda it: Notices(
+        carriers=it.carriers, voice=it.voice, policies=it.policies, calendar=TaiwanCalendar()
+    ),
+}
 
 #: PostgreSQL's insufficient_privilege.
 NO_RIGHT = "42501"
@@ -70,6 +86,21 @@ class Outside:
     mail: MailGateway
     ca: CertificationAuthority
     bank: CoreBanking
+
+
+class WhenUsed(Outside):
+    """
+    Each part is opened by the first who asks for it: a room opens what it uses, and no other.
+    """
+
+    def __init__(self, opens: Mapping[str, Callable[[], Any]]) -> None:
+        self.__dict__["_opens"] = opens
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the fields of an Outside have types
+        if name not in self.__dict__["_opens"]:
+            raise AttributeError(name)
+        opened = self.__dict__[name] = self.__dict__["_opens"][name]()
+        return opened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,31 +126,19 @@ class House:
     def back_office(self) -> BackOffice:
         return BackOffice(self.store, self.policies)
 
-    def consumers(self) -> tuple[Consumer, ...]:
+    @property
+    def carriers(self) -> Carriers:
+        return Carriers(self.outside.sms, self.outside.mail)
+
+    def consumers(self, groups: Collection[str] | None = None) -> tuple[Consumer, ...]:
         """
-        Every consumer; codes first, for they are in a hurry.
+        Every consumer, or those of these groups.
+
+        Raises:
+            XuqiError: what one of them uses outside cannot be opened.
         """
-        carriers, calendar = Carriers(self.outside.sms, self.outside.mail), TaiwanCalendar()
-        return (
-            OneTimeCodes(
-                carriers=carriers,
-                voice=self.voice,
-                policies=self.policies,
-                key_generate=self.keys.codes,
-            ),
-            Billing(bank=self.outside.bank, policies=self.policies),
-            Issuance(ca=self.outside.ca, policies=self.policies, common_name=common_name),
-            Records(policies=self.policies, stations_key=self.keys.stations),
-            Revocation(ca=self.outside.ca, policies=self.policies),
-            Reminders(
-                carriers=carriers,
-                voice=self.voice,
-                policies=self.policies,
-                calendar=calendar,
-                store=self.store,
-            ),
-            Notices(carriers=carriers, voice=self.voice, policies=self.policies, calendar=calendar),
-        )
+        chosen = (kind for kind in CONSUMERS if groups is None or kind.group in groups)
+        return tuple(CONSUMERS[kind](self) for kind in chosen)
 
     def delivery(
         self,
@@ -219,11 +238,16 @@ def _check_key(store: Store) -> None:
 
 
 def open_outside(settings: Settings, clock: Clock, keys: Keys) -> Outside:
-    return Outside(
-        sms=_sms(settings, clock),
-        mail=_mail(settings, clock, keys),
-        ca=_ca(settings, clock, keys),
-        bank=_bank(settings, clock),
+    """
+    What of it cannot be opened is said when it is first asked for.
+    """
+    return WhenUsed(
+        {
+            "sms": lambda: _sms(settings, clock),
+            "mail": lambda: _mail(settings, clock, keys),
+            "ca": lambda: _ca(settings, clock, keys),
+            "bank": lambda: _bank(settings, clock),
+        }
     )
 
 

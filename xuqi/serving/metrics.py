@@ -20,7 +20,7 @@ from renewal.errors import (
     GatewayUnsureError,
     XuqiError,
 )
-from xuqi.house import Outside
+from xuqi.house import WhenUsed
 from xuqi.serving.web import sign_of_life
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from renewal.gateways.ca.http import Answer
     from renewal.store.engine import Store
+    from xuqi.house import Outside
     from xuqi.serving.loops import Loop
     from xuqi.serving.web import Headers
 
@@ -67,7 +68,10 @@ class Meters:
         """
         The same world, each of whose calls is counted.
         """
-        return Outside(**{name: _Metered(self, name, getattr(outside, name)) for name in PROVIDERS})
+        return WhenUsed({name: partial(self._metered, outside, name) for name in PROVIDERS})
+
+    def _metered(self, outside: Outside, name: str) -> _Metered:
+        return _Metered(self, name, getattr(outside, name))
 
 
 class _Metered:

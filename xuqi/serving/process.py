@@ -69,7 +69,7 @@ class Serving:
     _meters: Meters = field(default_factory=Meters)
 
     def __post_init__(self) -> None:
-        self._publisher = self.house.outside.ca  # what anybody may fetch from it is no call of ours
+        self._unmetered = self.house.outside
         self.house = replace(self.house, outside=self._meters.metered(self.house.outside))
 
     def check(self) -> None:
@@ -124,9 +124,7 @@ class Serving:
     @contextlib.contextmanager
     def _consuming(self) -> Iterator[None]:
         house, pools, deliveries = self.house, [], []
-        for consumer in house.consumers():
-            if consumer.group not in self.rooms:
-                continue
+        for consumer in house.consumers(self.rooms):
             pool = None
             if hasattr(consumer, "carry_out"):
                 pool = ThreadPoolExecutor(house.settings.workers, thread_name_prefix=consumer.group)
@@ -187,11 +185,11 @@ class Serving:
     def _site(self) -> web.Site:
         from renewal.gateways.ca.embedded import EmbeddedCa  # noqa: PLC0415 - only where it is served
 
-        house = self.house
+        house, ca = self.house, self._unmetered.ca  # what anybody may fetch is no call of ours
         return web.Site(
             store=house.store,
             public=house.settings.public,
-            ca=self._publisher if isinstance(self._publisher, EmbeddedCa) else None,
+            ca=ca if isinstance(ca, EmbeddedCa) else None,
             token=other_secret(house.settings, "twilio")
             if house.settings.sms_url.startswith("twilio:")
             else None,

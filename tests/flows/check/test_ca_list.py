@@ -11,6 +11,7 @@ import pytest
 from renewal.gateways.ca.embedded import EmbeddedCa, Listed
 from renewal.gateways.ca.port import Status
 from xuqi.check import main
+from xuqi.house import Outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +60,9 @@ class Mute:
 
 
 def put(broken: Broken, ca: Any) -> None:  # noqa: ANN401 - any CA
-    broken.house = replace(broken.house, outside=replace(broken.house.outside, ca=ca))
+    before = broken.house.outside
+    outside = Outside(sms=before.sms, mail=before.mail, ca=ca, bank=before.bank)
+    broken.house = replace(broken.house, outside=outside)
 
 
 def listing(broken: Broken, change: Callable[[list[Listed]], list[Listed]]) -> None:

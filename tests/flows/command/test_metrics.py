@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import socket
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
@@ -27,6 +26,7 @@ from schema.tables.renewals import OPEN
 from tests.flows.command import sample
 from tests.flows.command.test_serve import fetched, serving
 from tests.house.sources import ROOT
+from xuqi.house import WhenUsed
 from xuqi.serving import rooms
 from xuqi.serving.figures import CODES_ARE, Figures
 from xuqi.serving.metrics import PROVIDERS, Meters, Monitor, Process, open_steps
@@ -199,7 +199,7 @@ def test_a_reminders_delay_begins_when_it_might_have_been_sent(
     ],
 )
 def test_a_call_to_a_provider_is_counted_by_its_result(
-    bank: Bank, error: Exception | None, result: str
+    error: Exception | None, result: str
 ) -> None:
     class Weather:
         def report(self, _carrier_id: str) -> tuple[Report, str]:
@@ -208,7 +208,7 @@ def test_a_call_to_a_provider_is_counted_by_its_result(
             return Report.DELIVERED, ""
 
     meters = Meters()
-    outside = replace(bank.house.outside, sms=Weather())  # type: ignore[arg-type]
+    outside = WhenUsed({"sms": Weather})
 
     if error is None:
         assert meters.metered(outside).sms.report("1") == (Report.DELIVERED, "")

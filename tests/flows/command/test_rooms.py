@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,9 +18,10 @@ from tests.flows.command.test_serve import address_of, eventually, started
 from xuqi.command import xuqi
 from xuqi.demo.servers.postgresql import cluster
 from xuqi.desk import Desk
-from xuqi.house import CONSUMERS
+from xuqi.house import CONSUMERS, build
 from xuqi.serving import rooms
 from xuqi.serving.record import record_of, records
+from xuqi.settings import Settings
 
 if TYPE_CHECKING:
     import subprocess
@@ -54,6 +55,47 @@ def test_a_room_that_cannot_be_is_a_usage_error(
 
     assert result.exit_code == code
     assert why in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("group", "uses"),
+    [
+        ("otp", {"sms", "mail"}),
+        ("billing", {"bank"}),
+        ("issuance", {"ca"}),
+        ("records", set()),
+        ("revocation", {"ca"}),
+        ("reminders", {"sms", "mail"}),
+        ("notices", {"sms", "mail"}),
+    ],
+)
+def test_a_consumer_opens_of_the_world_outside_what_it_uses(
+    tmp_path: Path, group: str, uses: set[str]
+) -> None:
+    house = build(Settings(home=tmp_path))
+    with closing(house.store):
+        (consumer,) = house.consumers({group})
+
+    assert consumer.group == group
+    assert opened_outside(tmp_path) == uses
+
+
+def test_a_process_opens_of_the_world_outside_what_its_rooms_use(tmp_path: Path) -> None:
+    process = started(tmp_path, "--only", "records,scheduler")
+    try:
+        address_of(process)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+
+    assert process.returncode == 0
+    assert opened_outside(tmp_path) == {"sms"}  # whose reports the scheduler asks for
+
+
+def opened_outside(home: Path) -> set[str]:
+    found = {path.stem for path in (home / "outside").glob("*.jsonl")}
+    return found | ({"ca"} if (home / "ca").exists() else set())
 
 
 @pytest.fixture
