@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from producers import certificates as producer
+from producers.relay import LANES
 from renewal import cycle
 from renewal.errors import XuqiError
-from renewal.store import audit, dead_letters
+from renewal.store import audit, dead_letters, log
 from renewal.store.again import decides_again
 
 if TYPE_CHECKING:
@@ -102,6 +104,25 @@ class BackOffice:
             _must_say_why(who, why)
             audit.write(work, who=who, did="replay", object_=f"dead letter {letter}", why=why)
             dead_letters.replay(work, letter)
+
+    @decides_again
+    def relay_again(self, first: int, *, who: str, why: str) -> None:
+        """
+        Let the relays tell again what stands in the outbox from that place on. What a consumer has
+        dealt with is in its inbox, and is not done again.
+
+        Raises:
+            NotNowError: a relay is at work: it would move its place on.
+        """
+        with ExitStack() as kept, self.store.work() as work:
+            _must_say_why(who, why)
+            for lane in LANES:
+                place = self.store.claim(lane)
+                kept.callback(place.close)
+                if not place.held():
+                    raise cycle.NotNowError(f"{lane} is at work: stop every relay first")
+            audit.write(work, who=who, did="relay again", object_=f"from event {first}", why=why)
+            log.set_back(work, LANES, first - 1)
 
 
 def _given_up(work: Work, renewal: str) -> bool:

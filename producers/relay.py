@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from renewal.store.work import Work
 
 #: Codes have a lane of their own: none waits behind a bulk run.
-CODES, OTHERS = "relay.codes", "relay"
+CODES, OTHERS = LANES = "relay.codes", "relay"
 PAGE = 4_000
 
 

@@ -17,8 +17,9 @@ from renewal.store.scratch import Scratch
 from schema.codec import kind_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
+    from renewal.delivery import Consumer
     from xuqi.house import House
 
 MEANINGS = {
@@ -129,17 +130,21 @@ def _compared(house: House) -> Iterator[tuple[str, str]]:
         yield from compare(look, _list_of_ca(house))
 
 
-def _given(house: House) -> Given:
-    groups = {
-        consumer.group: Reads(
-            topics=consumer.topics, kinds=tuple(kind_name(kind) for kind in consumer.kinds)
-        )
-        for consumer in house.consumers()
+def reads_of(consumers: Iterable[Consumer | type[Consumer]]) -> dict[str, Reads]:
+    """
+    What each of them takes from the log, by group.
+    """
+    return {
+        it.group: Reads(topics=it.topics, kinds=tuple(kind_name(kind) for kind in it.kinds))
+        for it in consumers
     }
+
+
+def _given(house: House) -> Given:
     return Given(
         now=house.clock.now(),
         policies=house.policies.by_product,
-        groups=groups,
+        groups=reads_of(house.consumers()),
         log_is_here=isinstance(house.log, EmbeddedLog),
     )
 

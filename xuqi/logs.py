@@ -161,13 +161,21 @@ def check_topics(settings: Settings) -> None:
         log.warning("the topics could not be looked at: %s", error)
 
 
+def must_be_kafka(settings: Settings) -> None:
+    """
+    Raises:
+        SettingsError: the log is embedded: it has neither topics of its own nor a relay.
+    """
+    if not is_kafka(settings):
+        raise SettingsError("only a log on Kafka has this: set XUQI_LOG_URL=kafka://...")
+
+
 def topics(settings: Settings) -> Topics:
     """
     Raises:
         SettingsError: the log has no topics of its own.
     """
-    if not is_kafka(settings):
-        raise SettingsError("only a log on Kafka has topics: set XUQI_LOG_URL=kafka://...")
+    must_be_kafka(settings)
     from renewal.eventlog.kafka import Topics  # noqa: PLC0415 - an extra of the big setting
 
     return Topics(connection(settings), replication=settings.replication)

@@ -13,7 +13,7 @@ from renewal.store.wakeups import notify
 from schema.tables.log import events, offsets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from renewal.store.work import Work
 
@@ -100,6 +100,16 @@ def move_on(work: Work, consumer: str, position: int) -> None:
         return
     if not position_of(work, consumer):
         work.connection.execute(_start, {"consumer": consumer, "position": position})
+
+
+def set_back(work: Work, consumers: Collection[str], position: int) -> None:
+    """
+    Let them begin again behind that event; who has not come so far stays where he is.
+    """
+    back = sa.update(offsets).where(
+        offsets.c.consumer.in_(consumers), offsets.c.position > position
+    )
+    work.connection.execute(back.values(position=position))
 
 
 def newest(work: Work, at_most: int) -> Sequence[Record]:

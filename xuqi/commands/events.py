@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from renewal.eventlog.trace import trace_of
-from xuqi.desk import Desk, as_json, desk
+from xuqi.desk import Desk, as_json, desk, staff
 from xuqi.language import moment
 
 if TYPE_CHECKING:
@@ -60,3 +60,46 @@ def _tell(desk: Desk, record: Record, *, as_json: bool) -> None:
     }
     line = f"{record.position:>8}  {moment(record.at)}  {record.topic}  {body}"
     desk.told(told, [line], as_json=as_json)
+
+
+@command.command(
+    "relay-again",
+    help="自第一則有處理者未讀的事件起，重新轉送至 Kafka；先停止所有 relay。\n\n"
+    "Tell Kafka again what stands in the outbox from the first event on that a consumer has not "
+    "read; stop every relay first.",
+)
+@click.option("--dry-run", is_flag=True, help="只說從哪裡開始 / only say from where")
+@staff
+@as_json
+@desk
+def relay_again(desk: Desk, who: str, why: str, *, dry_run: bool, as_json: bool) -> None:
+    from producers.relay import LANES  # noqa: PLC0415 - help needs none
+    from renewal.store.check import first_not_read  # noqa: PLC0415
+    from xuqi.check import reads_of  # noqa: PLC0415
+    from xuqi.house import CONSUMERS  # noqa: PLC0415
+    from xuqi.logs import must_be_kafka  # noqa: PLC0415
+
+    must_be_kafka(desk.settings)
+    with desk.store.look() as look:
+        found = first_not_read(look, reads_of(CONSUMERS), LANES)
+    first, identity = found or (None, None)
+    if first is not None and not dry_run:
+        desk.back_office.relay_again(first, who=who, why=why)
+    told = {"first": first, "identity": identity, "set_back": bool(found) and not dry_run}
+    desk.told(told, [_from_where(desk, first, identity, dry_run=dry_run)], as_json=as_json)
+
+
+def _from_where(desk: Desk, first: int | None, identity: str | None, *, dry_run: bool) -> str:
+    if first is None:
+        return desk.lang.pick(
+            "每則事件都已讀取：不必重送", "each event has been read: nothing to do"
+        )
+    if dry_run:
+        return desk.lang.pick(
+            f"將自第 {first} 則（{identity}）起重送",
+            f"would tell again from {first} on ({identity})",
+        )
+    return desk.lang.pick(
+        f"自第 {first} 則（{identity}）起重送：請啟動 relay",
+        f"told again from {first} on ({identity}): start the relays",
+    )

@@ -19,7 +19,7 @@ from schema.tables.log import dead_letters, events, inbox, offsets, parked
 from schema.tables.renewals import renewals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from renewal.store.check.check import Reads
     from renewal.store.work import Work
@@ -76,6 +76,25 @@ def _not_read(work: Work, given: Given) -> Iterator[str]:
         if given.log_is_here:
             query = query.where(e.seq > _position(group))
         yield from (f"{group} {row[0]}" for row in streamed(work, query))
+
+
+def first_not_read(
+    work: Work, groups: Mapping[str, Reads], relays: Collection[str]
+) -> tuple[int, str] | None:
+    """
+    Of all that some group has not read and no relay has given up, the first: its place in the
+    outbox, and its identity. One pass over the outbox.
+    """
+    given_up = sa.exists().where(
+        dead_letters.c.consumer.in_(relays), dead_letters.c.identity == e.identity
+    )
+    found = [
+        work.connection.execute(
+            _of(group, reads).add_columns(e.seq).where(~given_up).order_by(e.seq).limit(1)
+        ).first()
+        for group, reads in groups.items()
+    ]
+    return min(((seq, identity) for identity, seq in filter(None, found)), default=None)
 
 
 def _waits_nowhere(given: Given) -> sa.Select[Any]:

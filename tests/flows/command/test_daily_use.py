@@ -12,7 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from back_office.imports.sample import customer_rows, write_customers
+from producers.relay import LANES
 from renewal.store import audit
+from renewal.store.log import move_on, position_of
 from renewal.store.shelf import ConflictError
 from schema.events import ReminderDue
 from tests.flows.command import sample
@@ -330,6 +332,38 @@ def test_a_dead_letter_that_is_still_bad_dies_again(bank: Bank) -> None:
 def test_a_dead_letter_that_is_not_there_is_refused(bank: Bank) -> None:
     refused(bank.run("dead-letters", "replay", "7", "--who", "T", "--why", "w"), "dead letter 7")
     refused(bank.run("dead-letters", "show", "7"), "dead letter 7")
+
+
+def test_what_nobody_has_read_is_told_again_from_its_first_event_on(bank: Bank) -> None:
+    staff = ("--who", "T01", "--why", "the broker's disk")
+    bank.drain()
+    bank.run("scan")
+    embedded = bank.run("events", "relay-again", *staff)
+    bank.environment["XUQI_LOG_URL"] = "kafka://127.0.0.1:1"  # none is asked
+    newest = bank.rows("events", "tail")[-1]["position"]
+    with bank.house.store.work() as work:
+        for lane in LANES:
+            move_on(work, lane, newest)
+
+    dry = bank.json("events", "relay-again", "--dry-run", *staff)
+    places = relays_of(bank)
+    done = bank.json("events", "relay-again", *staff)
+    after = relays_of(bank)
+    first = next(row for row in bank.rows("events", "tail") if row["position"] == dry["first"])
+    bank.drain()
+    nothing = bank.json("events", "relay-again", *staff)
+
+    assert (embedded.exit_code, "only a log on Kafka" in embedded.stderr) == (2, True)
+    assert dry == {"first": first["position"], "identity": first["identity"], "set_back": False}
+    assert done == {**dry, "set_back": True}
+    assert places == [newest] * 2
+    assert after == [dry["first"] - 1] * 2
+    assert nothing == {"first": None, "identity": None, "set_back": False}
+
+
+def relays_of(bank: Bank) -> list[int]:
+    with bank.house.store.look() as look:
+        return [position_of(look, lane) for lane in LANES]
 
 
 def test_status_counts_states_lag_and_dead_letters(bank: Bank) -> None:

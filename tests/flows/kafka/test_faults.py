@@ -11,14 +11,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-import sqlalchemy as sa
 
+from back_office.actions import BackOffice
+from producers.relay import LANES
+from renewal.cycle import NotNowError, Policies
 from renewal.eventlog.kafka import PRODUCER, Connection, Publisher, Topics
 from renewal.eventlog.port import LogUnavailableError
-from renewal.store.check import CHECKS, Given, Reads
+from renewal.store.check import CHECKS, Given, Reads, first_not_read
 from renewal.store.check.check import HOURS
 from schema.codec import kind_name
-from schema.tables.log import offsets
 from schema.topics import declared
 from tests.flows.kafka.rig import (
     IMPATIENT,
@@ -283,11 +284,21 @@ def test_what_the_broker_lost_before_it_was_read_is_found_and_can_be_told_again(
     admin.close()
     drain(delivery)
     found = unread(rig)
-    with rig.store.work() as work:  # as the runbook of the broker says
-        work.connection.execute(sa.update(offsets).values(position=0))
+    reads = Reads(topics=Sql.topics, kinds=tuple(map(kind_name, Sql.kinds)))
+    with rig.store.look() as look:
+        first = first_not_read(look, {Sql.group: reads}, LANES)
+    assert first is not None
+    office, who = BackOffice(rig.store, Policies({})), {"who": "T01", "why": "the broker's disk"}
+    at_work = rig.relay()
+    assert at_work.run_once() == 0
+    with pytest.raises(NotNowError, match="stop every relay"):
+        office.relay_again(first[0], **who)
+    at_work.claim.close()
+    office.relay_again(first[0], **who)
     rig.relayed()
     drain(delivery)
 
+    assert first[1] == events[20].identity
     assert found == {f"tests {event.identity}" for event in events[20:]}
     assert unread(rig) == set()
     once_each(rig, events)

@@ -65,6 +65,7 @@ def test_each_action_of_staff_leaves_a_line(world: World) -> None:
     office.edit_dead_letter(
         letter + 1, encode(TokenDeclined(renewal="R00000003-01", why="?")), who=WHO, why=WHY
     )
+    office.relay_again(7, who=WHO, why=WHY)
 
     assert trail(world) == [
         (WHO, "suspend", "certificate 1"),
@@ -75,6 +76,7 @@ def test_each_action_of_staff_leaves_a_line(world: World) -> None:
         (WHO, "end renewal", "renewal R00000003-01"),
         (WHO, "replay", f"dead letter {letter}"),
         (WHO, "edit and replay", f"dead letter {letter + 1}"),
+        (WHO, "relay again", "from event 7"),
     ]
     assert broken(world) == []
 
@@ -87,6 +89,7 @@ def test_no_action_of_the_back_office_is_without_its_test(world: World) -> None:
         "begin_import",
         "edit_dead_letter",
         "end",
+        "relay_again",
         "replay_dead_letter",
         "start",
     }
@@ -98,6 +101,7 @@ ACTIONS: dict[str, Callable[[BackOffice, str, str], object]] = {
     "end": lambda office, who, why: office.end("R00000001-01", who=who, why=why),
     "import": lambda office, who, why: office.begin_import("customers", which=why, who=who),
     "replay": lambda office, who, why: office.replay_dead_letter(1, who=who, why=why),
+    "relay": lambda office, who, why: office.relay_again(1, who=who, why=why),
     "edit": lambda office, who, why: office.edit_dead_letter(
         1, encode(FeeSecured(renewal="R00000001-01", how="none")), who=who, why=why
     ),
