@@ -9,17 +9,20 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from producers.relay import LANES
 from renewal.eventlog.embedded import EmbeddedLog
-from renewal.store.check import CHECKS, INVARIANTS, Given, Reads
+from renewal.store.check import CHECKS, INVARIANTS, Given, Reads, log
 from renewal.store.check.at_ca import CHECKS_AT_CA, Listed, compare
 from renewal.store.dead_letters import count_open
 from renewal.store.scratch import Scratch
 from schema.codec import kind_name
+from xuqi.house import CONSUMERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from renewal.delivery import Consumer
+    from renewal.store.work import Work
     from xuqi.house import House
 
 MEANINGS = {
@@ -140,11 +143,19 @@ def reads_of(consumers: Iterable[Consumer | type[Consumer]]) -> dict[str, Reads]
     }
 
 
+def first_not_read(look: Work) -> tuple[int, str] | None:
+    """
+    Of all that a consumer has not read and no relay has given up, the first: its place in the
+    outbox, and its identity.
+    """
+    return log.first_not_read(look, reads_of(CONSUMERS), LANES)
+
+
 def _given(house: House) -> Given:
     return Given(
         now=house.clock.now(),
         policies=house.policies.by_product,
-        groups=reads_of(house.consumers()),
+        groups=reads_of(house.consumers()),  # opens them: a wrong setting is told here, too
         log_is_here=isinstance(house.log, EmbeddedLog),
     )
 

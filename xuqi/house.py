@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import sqlalchemy
@@ -88,19 +89,37 @@ class Outside:
     bank: CoreBanking
 
 
-class WhenUsed(Outside):
+class WhenUsed:
     """
-    Each part is opened by the first who asks for it: a room opens what it uses, and no other.
+    An ``Outside`` each part of which is opened by the first who asks for it, so that a room opens
+    what it uses and nothing else.
     """
 
-    def __init__(self, opens: Mapping[str, Callable[[], Any]]) -> None:
-        self.__dict__["_opens"] = opens
+    def __init__(
+        self,
+        *,
+        sms: Callable[[], SmsGateway],
+        mail: Callable[[], MailGateway],
+        ca: Callable[[], CertificationAuthority],
+        bank: Callable[[], CoreBanking],
+    ) -> None:
+        self._sms, self._mail, self._ca, self._bank = sms, mail, ca, bank
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the fields of an Outside have types
-        if name not in self.__dict__["_opens"]:
-            raise AttributeError(name)
-        opened = self.__dict__[name] = self.__dict__["_opens"][name]()
-        return opened
+    @cached_property
+    def sms(self) -> SmsGateway:
+        return self._sms()
+
+    @cached_property
+    def mail(self) -> MailGateway:
+        return self._mail()
+
+    @cached_property
+    def ca(self) -> CertificationAuthority:
+        return self._ca()
+
+    @cached_property
+    def bank(self) -> CoreBanking:
+        return self._bank()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +134,7 @@ class House:
     store: Store
     log: EventLog
     policies: Policies
-    outside: Outside
+    outside: Outside | WhenUsed
     voice: Voice = field(default_factory=Voice)
 
     @property
@@ -161,7 +180,7 @@ def common_name(work: Work, renewal: Renewal) -> str:
 
 
 def build(
-    settings: Settings, *, clock: Clock | None = None, outside: Outside | None = None
+    settings: Settings, *, clock: Clock | None = None, outside: Outside | WhenUsed | None = None
 ) -> House:
     """
     Open the house; what is kept is made at the first opening.
@@ -237,17 +256,15 @@ def _check_key(store: Store) -> None:
         ) from error
 
 
-def open_outside(settings: Settings, clock: Clock, keys: Keys) -> Outside:
+def open_outside(settings: Settings, clock: Clock, keys: Keys) -> WhenUsed:
     """
     What of it cannot be opened is said when it is first asked for.
     """
     return WhenUsed(
-        {
-            "sms": lambda: _sms(settings, clock),
-            "mail": lambda: _mail(settings, clock, keys),
-            "ca": lambda: _ca(settings, clock, keys),
-            "bank": lambda: _bank(settings, clock),
-        }
+        sms=lambda: _sms(settings, clock),
+        mail=lambda: _mail(settings, clock, keys),
+        ca=lambda: _ca(settings, clock, keys),
+        bank=lambda: _bank(settings, clock),
     )
 
 

@@ -426,7 +426,7 @@ class KafkaReader:
             log.warning("nobody has it", extra={"consumer": self._group, "places": named})
             # KIP-568's enforceRebalance, which kafka-python has not made public. From the leader it
             # is a rebalance; from any other member the broker answers with what it has.
-            consumer._coordinator.request_rejoin()  # noqa: SLF001
+            consumer._coordinator.request_rejoin()  # noqa: SLF001 - nothing public does it
 
     def _held(self, places: set[TopicPartition]) -> set[TopicPartition]:
         """

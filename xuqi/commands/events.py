@@ -73,15 +73,12 @@ def _tell(desk: Desk, record: Record, *, as_json: bool) -> None:
 @as_json
 @desk
 def relay_again(desk: Desk, who: str, why: str, *, dry_run: bool, as_json: bool) -> None:
-    from producers.relay import LANES  # noqa: PLC0415 - help needs none
-    from renewal.store.check import first_not_read  # noqa: PLC0415
-    from xuqi.check import reads_of  # noqa: PLC0415
-    from xuqi.house import CONSUMERS  # noqa: PLC0415
-    from xuqi.logs import must_be_kafka  # noqa: PLC0415
+    from xuqi.check import first_not_read  # noqa: PLC0415 - help needs none
+    from xuqi.logs import must_be_kafka  # noqa: PLC0415 - help needs none
 
     must_be_kafka(desk.settings)
     with desk.store.look() as look:
-        found = first_not_read(look, reads_of(CONSUMERS), LANES)
+        found = first_not_read(look)
     first, identity = found or (None, None)
     if first is not None and not dry_run:
         desk.back_office.relay_again(first, who=who, why=why)

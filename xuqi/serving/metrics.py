@@ -64,13 +64,13 @@ class Meters:
             registry=self.registry,
         )
 
-    def metered(self, outside: Outside) -> Outside:
+    def metered(self, outside: Outside | WhenUsed) -> WhenUsed:
         """
         The same world, each of whose calls is counted.
         """
-        return WhenUsed({name: partial(self._metered, outside, name) for name in PROVIDERS})
+        return WhenUsed(**{name: partial(self._metered, outside, name) for name in PROVIDERS})
 
-    def _metered(self, outside: Outside, name: str) -> _Metered:
+    def _metered(self, outside: Outside | WhenUsed, name: str) -> Any:  # noqa: ANN401 - any gateway
         return _Metered(self, name, getattr(outside, name))
 
 

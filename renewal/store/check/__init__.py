@@ -2,6 +2,5 @@
 
 from renewal.store.check.check import INVARIANTS, Check, Given, Reads
 from renewal.store.check.checks import CHECKS
-from renewal.store.check.log import first_not_read
 
-__all__ = ["CHECKS", "INVARIANTS", "Check", "Given", "Reads", "first_not_read"]
+__all__ = ["CHECKS", "INVARIANTS", "Check", "Given", "Reads"]

@@ -26,7 +26,7 @@ from tests.flows.world import (
 from tests.servers.mail_peer import MailPeer
 from tests.servers.twilio_simulator import ACCOUNT, TOKEN, Fault, TwilioSimulator, simulator
 from xuqi.demo.client import BrowserKey
-from xuqi.house import open_outside
+from xuqi.house import Outside, open_outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,8 @@ def connected(tmp_path: Path, carrier: TwilioSimulator, post: MailPeer) -> Itera
     sms, mail = real.sms, real.mail
     assert isinstance(sms, TwilioSms)
     assert isinstance(mail, SmtpMail)
-    outside = replace(world.house.outside, sms=sms, mail=mail)
+    before = world.house.outside
+    outside = Outside(sms=sms, mail=mail, ca=before.ca, bank=before.bank)
     world.house = replace(world.house, settings=settings, outside=outside)
     with closing(sms), closing(mail):
         yield world

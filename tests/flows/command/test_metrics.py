@@ -6,7 +6,7 @@ import json
 import re
 import socket
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import yaml
@@ -26,7 +26,7 @@ from schema.tables.renewals import OPEN
 from tests.flows.command import sample
 from tests.flows.command.test_serve import fetched, serving
 from tests.house.sources import ROOT
-from xuqi.house import WhenUsed
+from xuqi.house import Outside
 from xuqi.serving import rooms
 from xuqi.serving.figures import CODES_ARE, Figures
 from xuqi.serving.metrics import PROVIDERS, Meters, Monitor, Process, open_steps
@@ -208,7 +208,8 @@ def test_a_call_to_a_provider_is_counted_by_its_result(
             return Report.DELIVERED, ""
 
     meters = Meters()
-    outside = WhenUsed({"sms": Weather})
+    others: dict[str, Any] = dict.fromkeys(("mail", "ca", "bank"))
+    outside = Outside(sms=Weather(), **others)  # type: ignore[arg-type]
 
     if error is None:
         assert meters.metered(outside).sms.report("1") == (Report.DELIVERED, "")

@@ -17,8 +17,9 @@ from producers.relay import LANES
 from renewal.cycle import NotNowError, Policies
 from renewal.eventlog.kafka import PRODUCER, Connection, Publisher, Topics
 from renewal.eventlog.port import LogUnavailableError
-from renewal.store.check import CHECKS, Given, Reads, first_not_read
+from renewal.store.check import CHECKS, Given, Reads
 from renewal.store.check.check import HOURS
+from renewal.store.check.log import first_not_read
 from schema.codec import kind_name
 from schema.topics import declared
 from tests.flows.kafka.rig import (
