@@ -19,6 +19,7 @@ from renewal.errors import (
     GatewayRefusedError,
     GatewayUnavailableError,
     GatewayUnsureError,
+    XuqiError,
 )
 from renewal.gateways.bank.bookings import Code
 from renewal.gateways.bank.embedded import BankFileError, EmbeddedBank
@@ -336,8 +337,8 @@ def test_what_does_not_fit_is_declined_with_its_code(
     assert embedded.another().inquire(last.id) is Found.REFUSED
 
 
-@pytest.mark.parametrize("amount", [900.0, True, "900"])
-def test_an_amount_that_is_no_whole_number_never_reaches_the_file(
+@pytest.mark.parametrize("amount", [900.0, True, "900", 1 << 63, -(1 << 63)])
+def test_an_amount_that_no_line_can_say_never_reaches_the_file(
     embedded: EmbeddedWorld, amount: object
 ) -> None:
     as_a_careless_caller_would: dict[str, Any] = {"amount": amount}
@@ -467,11 +468,21 @@ def test_a_line_with_all_its_fields_is_read(embedded: EmbeddedWorld) -> None:
         '{"at": "2026-11-23T04:00:00+00:00", "op": "hold"}\n',
         line_with(at="2026-11-23T04:00:00"),
         line_with(amount=1.5),
+        line_with(amount=1 << 63),
         line_with(op="capture", of="nothing"),
         line_with(answer="perhaps"),
         line_with()[:30],
     ],
-    ids=["no json", "fields missing", "naive time", "cents", "of nothing", "no answer", "cut off"],
+    ids=[
+        "no json",
+        "fields missing",
+        "naive time",
+        "cents",
+        "too much",
+        "of nothing",
+        "no answer",
+        "cut off",
+    ],
 )
 def test_garbage_in_the_file_is_refused_with_file_and_line(
     embedded: EmbeddedWorld, garbage: str
@@ -505,6 +516,86 @@ def test_a_long_file_is_read_whole(
         embedded.bank.book(replace(DEBIT, id=f"P{n}", amount=10))
 
     assert embedded.another().balance(ALICE) == 800
+
+
+# -- the book beside the file
+
+
+def test_what_was_read_is_not_read_again(embedded: EmbeddedWorld) -> None:
+    embedded.bank.book(HOLD)
+    embedded.bank.book(CAPTURE)
+    embedded.bank.inquire(CAPTURE.id)  # reads its line
+    first, second = embedded.path.read_bytes().splitlines(keepends=True)
+    embedded.path.write_bytes(b"?" * (len(first) - 1) + b"\n" + second)
+
+    again = embedded.another()
+
+    assert again.balance(ALICE) == 100
+    assert again.inquire(HOLD.id) is Found.DONE
+
+
+def test_a_ledger_from_a_backup_is_read_anew(embedded: EmbeddedWorld) -> None:
+    embedded.bank.book(HOLD)
+    backup = embedded.path.read_bytes()
+    embedded.bank.book(CAPTURE)
+    embedded.bank.inquire(CAPTURE.id)
+    embedded.path.write_bytes(backup)
+
+    again = embedded.another()
+
+    assert again.inquire(CAPTURE.id) is Found.UNKNOWN
+    assert (again.balance(ALICE), again.available(ALICE)) == (1000, 100)
+
+
+def test_another_ledger_in_its_place_is_read_anew(embedded: EmbeddedWorld) -> None:
+    embedded.bank.book(HOLD)
+    embedded.bank.inquire(HOLD.id)
+    embedded.path.write_text(line_with(account=BOB) + line_with(id="y", account=ALICE))
+
+    again = embedded.another()
+
+    assert again.inquire(HOLD.id) is Found.UNKNOWN
+    assert again.available(ALICE) == 999
+
+
+def test_a_book_that_is_lost_is_made_anew(embedded: EmbeddedWorld) -> None:
+    embedded.bank.book(HOLD)
+    embedded.bank.book(CAPTURE)
+    embedded.bank.inquire(CAPTURE.id)
+    for file in embedded.path.parent.glob("bank.db*"):
+        file.unlink()
+
+    again = embedded.another()
+
+    assert again.balance(ALICE) == 100
+    assert refusal(again, VOID) == Code.ENDED
+
+
+def test_a_book_that_cannot_be_read_is_named_and_the_ledger_stays(tmp_path: Path) -> None:
+    (tmp_path / "bank.db").write_text("a letter, and no book at all\n" * 200)
+
+    with pytest.raises(XuqiError, match=r"bank\.db cannot be opened .* made anew"):
+        EmbeddedWorld(tmp_path / "bank.jsonl")
+
+    assert (tmp_path / "bank.jsonl").read_text() == ""
+
+
+def test_the_book_is_for_nobody_else(embedded: EmbeddedWorld) -> None:
+    embedded.bank.book(HOLD)
+
+    modes = {file.stat().st_mode & 0o777 for file in embedded.path.parent.glob("bank.db*")}
+
+    assert modes == {0o600}
+
+
+def test_a_book_on_a_full_disk_books_nothing(embedded: EmbeddedWorld) -> None:
+    embedded.bank.book(HOLD)
+    embedded.bank._book._db.execute("PRAGMA query_only = ON")
+
+    with pytest.raises(GatewayUnavailableError, match="book cannot be written"):
+        embedded.bank.book(CAPTURE)
+
+    assert embedded.done() == [HOLD.id]
 
 
 def test_no_error_text_carries_the_account(embedded: EmbeddedWorld) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,8 @@ from renewal.gateways.bank.port import Booking, Found, Op
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from renewal.store.bank_book import BankBook, Seen
 
 
 class Code(StrEnum):
@@ -28,41 +28,34 @@ class Code(StrEnum):
     TOLD = "told"  #: a test or the demo has told the bank to decline
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    booking: Booking
-    refused: bool
-
-
 class Bookings:
     """
-    The bank's state: a sum over the bookings it was told of, in their order.
+    The bank's state: a sum over the bookings it was told of, in their order, kept in its book.
     """
 
-    def __init__(self, opening: Callable[[str], int | None]) -> None:
+    def __init__(self, book: BankBook, opening: Callable[[str], int | None]) -> None:
+        self._book = book
         self._opening = opening
-        self._seen: dict[str, Seen] = {}
-        self._moved: Counter[str] = Counter()  # by account: paid back less taken
-        self._held: Counter[str] = Counter()  # by account
-        self._ended: set[str] = set()  # holds
-        self._taken: Counter[str] = Counter()  # by hold or debit: what a refund may give back
 
     def seen(self, booking_id: str) -> Seen | None:
-        return self._seen.get(booking_id)
+        return self._book.seen(booking_id)
 
     def found(self, booking_id: str) -> Found:
-        seen = self._seen.get(booking_id)
+        seen = self._book.seen(booking_id)
         if seen is None:
             return Found.UNKNOWN
         return Found.REFUSED if seen.refused else Found.DONE
 
     def balance(self, account: str) -> int | None:
         opening = self._opening(account)
-        return None if opening is None else opening + self._moved[account]
+        return None if opening is None else opening + self._book.account(account).moved
 
     def available(self, account: str) -> int | None:
-        balance = self.balance(account)
-        return None if balance is None else balance - self._held[account]
+        opening = self._opening(account)
+        if opening is None:
+            return None
+        there = self._book.account(account)
+        return opening + there.moved - there.held
 
     def why_refused(self, booking: Booking) -> Code | None:
         """
@@ -78,21 +71,21 @@ class Bookings:
         return self._why_not_of(booking)
 
     def _why_not_of(self, booking: Booking) -> Code | None:
-        before = self._seen.get(booking.of or "")
+        before = self._book.seen(booking.of or "")
         if before is None or before.refused:
             return Code.OF
         if before.booking.account != booking.account:
             return Code.ACCOUNT
         if booking.op is Op.REFUND:
-            return Code.AMOUNT if booking.amount > self._taken[before.booking.id] else None
+            return Code.AMOUNT if booking.amount > before.taken else None
         if before.booking.op is not Op.HOLD:
             return Code.OF
-        if before.booking.id in self._ended:
+        if before.ended:
             return Code.ENDED
         return Code.AMOUNT if not _fits(booking, before.booking) else None
 
     def refuse(self, booking: Booking) -> None:
-        self._seen.setdefault(booking.id, Seen(booking, refused=True))
+        self._book.keep(booking, refused=True)
 
     def do(self, booking: Booking) -> None:
         """
@@ -101,30 +94,35 @@ class Bookings:
         Raises:
             KeyError: it is of a booking that was never seen.
         """
-        account, amount = booking.account, booking.amount
+        book, account, amount = self._book, booking.account, booking.amount
+        book.keep(booking, refused=False)
         match booking.op:
             case Op.HOLD:
-                self._held[account] += amount
+                book.change(account, held=amount)
             case Op.DEBIT:
-                self._take(booking, booking.id)
+                book.change(account, moved=-amount)
+                book.take(booking.id, amount)
             case Op.CAPTURE:
-                self._end(booking)
-                self._take(booking, booking.of or "")
+                hold = self._end(booking)
+                book.change(account, moved=-amount)
+                book.take(hold, amount)
             case Op.VOID:
                 self._end(booking)
             case Op.REFUND:
-                self._moved[account] += amount
-                self._taken[booking.of or ""] -= amount
-        self._seen[booking.id] = Seen(booking, refused=False)
+                book.change(account, moved=amount)
+                book.take(self._of(booking).id, -amount)
 
-    def _take(self, booking: Booking, name: str) -> None:
-        self._moved[booking.account] -= booking.amount
-        self._taken[name] += booking.amount
+    def _end(self, booking: Booking) -> str:
+        hold = self._of(booking)
+        self._book.change(hold.account, held=-hold.amount)
+        self._book.end(hold.id)
+        return hold.id
 
-    def _end(self, booking: Booking) -> None:
-        hold = self._seen[booking.of or ""].booking
-        self._held[hold.account] -= hold.amount
-        self._ended.add(hold.id)
+    def _of(self, booking: Booking) -> Booking:
+        before = self._book.seen(booking.of or "")
+        if before is None:
+            raise KeyError(booking.of)
+        return before.booking
 
 
 def _fits(booking: Booking, hold: Booking) -> bool:

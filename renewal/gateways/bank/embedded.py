@@ -1,4 +1,4 @@
-"""A core-banking system whose state is its own ledger file, for the default and the demo."""
+"""A core-banking system whose state follows from its own ledger, for the default and the demo."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from renewal.errors import (
 from renewal.gateways.bank.bookings import Bookings, Code
 from renewal.gateways.bank.port import Booking, Found, Op
 from renewal.gateways.ledger import OutsideLedger
+from renewal.store.bank_book import BankBook, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,18 +40,21 @@ class BankFileError(XuqiError):
     """
 
 
+AT_ONCE = 1 << 20  #: bytes
+MOST = 10**12  #: dollars of one booking: their sums stay within SQLite's 64 bits
+
+
 class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     at: Annotated[datetime, msgspec.Meta(tz=True)]
     op: Op
     id: str
     account: str
-    amount: int
+    amount: Annotated[int, msgspec.Meta(ge=-MOST, le=MOST)]
     ref: str
     of: str | None
     answer: Literal["ok", "refused", "lost", "duplicate"]
 
 
-AT_ONCE = 1 << 20  #: bytes
 _read = msgspec.json.Decoder(_Line)
 
 
@@ -72,6 +76,10 @@ class EmbeddedBank:
     ``duplicate`` (an id asked again: nothing has changed, and the caller hears ok).
     Several processes may share the file: each booking reads on to the file's end and
     writes its line under one lock. Safe to use from several threads.
+
+    What was read is kept in a book beside the file (``bank.jsonl``: ``bank.db``), so that nobody
+    reads it again or holds it in memory. The ledger is the truth: a book that is lost is made
+    anew from it.
     """
 
     def __init__(
@@ -87,15 +95,16 @@ class EmbeddedBank:
         self._ledger = OutsideLedger(path, clock)
         self._file = os.open(path, os.O_RDONLY)
         self._thread = threading.Lock()
-        self._read_to = 0
-        self._lines = 0
-        self._bookings = Bookings(opening.get if isinstance(opening, Mapping) else opening)
         self._fault = fault
         self._closed = closed
-        with self._up_to_date():
-            pass
+        opened = opening.get if isinstance(opening, Mapping) else opening
+        with self._alone():
+            self._book = BankBook(path.with_suffix(".db"))
+            self._bookings = Bookings(self._book, opened)
+            self._begin()
 
     def close(self) -> None:
+        self._book.close()
         self._ledger.close()
         os.close(self._file)
 
@@ -133,6 +142,8 @@ class EmbeddedBank:
     def _answer(self, booking: Booking, fault: str | None) -> Code | None:
         if type(booking.amount) is not int:  # True is an int to Python, and no line could say 1.5
             return Code.AMOUNT
+        if abs(booking.amount) > MOST:
+            return Code.AMOUNT  # no line: the book could not hold it
         seen = self._bookings.seen(booking.id)
         if seen is not None and seen.booking != booking:
             return Code.OTHER_CONTENT  # no line: it would speak for the other booking's id
@@ -160,37 +171,54 @@ class EmbeddedBank:
 
     @contextmanager
     def _up_to_date(self) -> Iterator[None]:
+        with self._alone():
+            self._read_on()
+            yield
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         # flock holds between processes, not between threads that share an open file.
         with self._thread:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             try:
-                self._read_on()
                 yield
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    def _read_on(self) -> None:
-        size = os.fstat(self._file).st_size
-        if size < self._read_to:
-            raise BankFileError(f"{self._path}: is shorter than what was read of it")
-        while self._read_to < size:
-            news = os.pread(self._file, AT_ONCE, self._read_to)
-            whole = news[: news.rfind(b"\n") + 1] or news
-            for raw in whole.splitlines(keepends=True):
-                self._take(raw)
-                self._read_to += len(raw)
-                self._lines += 1
+    def _begin(self) -> None:
+        """
+        Read on from where the book ends; read all anew if it is not this ledger's book.
+        """
+        read = self._book.place()
+        if os.pread(self._file, len(read.last), read.offset - len(read.last)) != read.last:
+            with self._book.work():
+                self._book.forget()
+        self._read_on()
 
-    def _take(self, raw: bytes) -> None:
-        place = f"{self._path}, line {self._lines + 1}"
+    def _read_on(self) -> None:
+        size, place = os.fstat(self._file).st_size, self._book.place()
+        if size < place.offset:
+            raise BankFileError(f"{self._path}: is shorter than what was read of it")
+        while place.offset < size:
+            news = os.pread(self._file, AT_ONCE, place.offset)
+            whole = news[: news.rfind(b"\n") + 1] or news
+            with self._book.work():
+                for raw in whole.splitlines(keepends=True):
+                    self._take(raw, place.lines + 1)
+                    place = Place(place.offset + len(raw), place.lines + 1, raw)
+                self._book.move_to(place)
+
+    def _take(self, raw: bytes, number: int) -> None:
         if not raw.endswith(b"\n"):
-            raise BankFileError(f"{place}: is cut off")
+            raise BankFileError(f"{self._path}, line {number}: is cut off")
         try:
             line = _read.decode(raw)
             self._replay(line)
         except (msgspec.DecodeError, KeyError) as error:
             # The text of the line is not repeated: it may hold a customer's account.
-            raise BankFileError(f"{place}: is not a line of the bank's ledger") from error
+            raise BankFileError(
+                f"{self._path}, line {number}: is not a line of the bank's ledger"
+            ) from error
 
     def _replay(self, line: _Line) -> None:
         booking = Booking(

@@ -1,0 +1,184 @@
+"""The embedded bank's own book: one SQLite file, which follows from the bank's ledger."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from renewal.errors import GatewayUnavailableError, XuqiError
+from renewal.gateways.bank.port import Booking, Op
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS place (    -- how far the ledger has been read
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    offset INTEGER NOT NULL,          -- bytes
+    lines INTEGER NOT NULL,
+    last BLOB NOT NULL                -- the last line that was read
+) STRICT;
+CREATE TABLE IF NOT EXISTS booking (
+    id TEXT PRIMARY KEY,
+    op TEXT NOT NULL,
+    account TEXT NOT NULL,
+    amount INTEGER NOT NULL,
+    ref TEXT NOT NULL,
+    of TEXT,
+    refused INTEGER NOT NULL,
+    ended INTEGER NOT NULL,           -- 1: a hold that was captured or voided
+    taken INTEGER NOT NULL            -- by a hold or debit: what a refund may give back
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS account (
+    name TEXT PRIMARY KEY,
+    moved INTEGER NOT NULL,           -- paid back less taken
+    held INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """
+    The end of what has been read of the ledger.
+    """
+
+    offset: int = 0  #: bytes
+    lines: int = 0
+    last: bytes = b""  #: the last line of it
+
+
+@dataclass(frozen=True)
+class Account:
+    """
+    What has changed on an account since its opening, in whole dollars.
+    """
+
+    moved: int = 0  #: paid back less taken
+    held: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """
+    A booking that the bank was asked for, and what has become of it.
+    """
+
+    booking: Booking
+    refused: bool
+    ended: bool = False  #: a hold that was captured or voided
+    taken: int = 0  #: by a hold or debit: what a refund may give back
+
+
+class BankBook:
+    """
+    Whoever uses it keeps all others out meanwhile, in this process and in others.
+
+    A power cut may take its last changes, and a kill those since ``work`` began: they are in the
+    ledger, which is read again from ``place`` on.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """
+        Raises:
+            XuqiError: the file is no such book; the text names it.
+        """
+        _make_private(path)
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.executescript(_TABLES)
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise XuqiError(
+                f"{path} cannot be opened as the bank's book: {error}; without the file it is "
+                "made anew from the ledger beside it"
+            ) from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """
+        Keep everything written within, or nothing.
+
+        Raises:
+            GatewayUnavailableError: the book cannot be written now; nothing was kept.
+        """
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            with self._db:
+                yield
+        except sqlite3.OperationalError as error:
+            raise GatewayUnavailableError(f"the bank's book cannot be written: {error}") from error
+
+    def place(self) -> Place:
+        row = self._one("SELECT offset, lines, last FROM place")
+        return Place() if row is None else Place(*row)
+
+    def move_to(self, place: Place) -> None:
+        self._db.execute("INSERT OR REPLACE INTO place VALUES (1, ?, ?, ?)", astuple(place))
+
+    def forget(self) -> None:
+        """
+        Be as new.
+        """
+        for table in ("place", "booking", "account"):
+            self._db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own
+
+    def seen(self, booking_id: str) -> Seen | None:
+        row = self._one("SELECT * FROM booking WHERE id = ?", booking_id)
+        if row is None:
+            return None
+        name, op, account, amount, ref, of, refused, ended, taken = row
+        booking = Booking(id=name, op=Op(op), account=account, amount=amount, ref=ref, of=of)
+        return Seen(booking=booking, refused=bool(refused), ended=bool(ended), taken=taken)
+
+    def keep(self, booking: Booking, *, refused: bool) -> None:
+        """
+        Keep a booking; what is kept under its id already stays.
+        """
+        self._db.execute(
+            "INSERT OR IGNORE INTO booking VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0)",
+            (*astuple(booking), refused),
+        )
+
+    def end(self, hold: str) -> None:
+        self._db.execute("UPDATE booking SET ended = 1 WHERE id = ?", (hold,))
+
+    def take(self, name: str, amount: int) -> None:
+        """
+        Take so much by this hold or debit; a negative amount is given back.
+        """
+        self._db.execute("UPDATE booking SET taken = taken + ? WHERE id = ?", (amount, name))
+
+    def account(self, name: str) -> Account:
+        row = self._one("SELECT moved, held FROM account WHERE name = ?", name)
+        return Account() if row is None else Account(*row)
+
+    def change(self, account: str, *, moved: int = 0, held: int = 0) -> None:
+        self._db.execute(
+            "INSERT INTO account VALUES (?, ?, ?) ON CONFLICT (name)"
+            " DO UPDATE SET moved = moved + excluded.moved, held = held + excluded.held",
+            (account, moved, held),
+        )
+
+    def _one(self, statement: str, *values: object) -> Any:  # noqa: ANN401 - a row or nothing
+        try:
+            return self._db.execute(statement, values).fetchone()
+        except sqlite3.OperationalError as error:
+            raise GatewayUnavailableError(f"the bank's book cannot be read: {error}") from error
+
+
+def _make_private(path: Path) -> None:
+    """
+    Make a new file that nobody else may read; SQLite gives its companions the same mode.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
