@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from renewal.errors import GatewayUnavailableError, XuqiError
 from renewal.gateways.bank.port import Booking, Op
+from renewal.store.private import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +87,7 @@ class BankBook:
         Raises:
             XuqiError: the file is no such book; the text names it.
         """
-        _make_private(path)
+        make_private(path)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -174,11 +174,3 @@ class BankBook:
             return self._db.execute(statement, values).fetchone()
         except sqlite3.OperationalError as error:
             raise GatewayUnavailableError(f"the bank's book cannot be read: {error}") from error
-
-
-def _make_private(path: Path) -> None:
-    """
-    Make a new file that nobody else may read; SQLite gives its companions the same mode.
-    """
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))

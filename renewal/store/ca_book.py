@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 import time
@@ -12,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from renewal.errors import GatewayUnavailableError, XuqiError
+from renewal.store.private import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +143,7 @@ class CaBook:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = threading.RLock()
         with _OPENING:
-            _make_private(path)
+            make_private(path)
             self._db = sqlite3.connect(
                 path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
             )
@@ -367,14 +367,6 @@ class CaBook:
     def _write(self, statement: str, *values: object) -> bool:
         with self._lock:
             return self._db.execute(statement, values).rowcount > 0
-
-
-def _make_private(path: Path) -> None:
-    """
-    Make a new file that nobody else may read; SQLite gives its companions the same mode.
-    """
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _as_entry(row: Row) -> Entry:
