@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+Row = tuple[Any, ...]  #: as SQLite gives it; the tables are STRICT
+
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS place (    -- how far the ledger has been read
     only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -129,8 +131,8 @@ class BankBook:
         """
         Be as new.
         """
-        for table in ("place", "booking", "account"):
-            self._db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names of our own
+        for everything in ("DELETE FROM place", "DELETE FROM booking", "DELETE FROM account"):
+            self._db.execute(everything)
 
     def seen(self, booking_id: str) -> Seen | None:
         row = self._one("SELECT * FROM booking WHERE id = ?", booking_id)
@@ -169,8 +171,9 @@ class BankBook:
             (account, moved, held),
         )
 
-    def _one(self, statement: str, *values: object) -> Any:  # noqa: ANN401 - a row or nothing
+    def _one(self, statement: str, *values: object) -> Row | None:
         try:
-            return self._db.execute(statement, values).fetchone()
+            row: Row | None = self._db.execute(statement, values).fetchone()
         except sqlite3.OperationalError as error:
             raise GatewayUnavailableError(f"the bank's book cannot be read: {error}") from error
+        return row
