@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]  #: as SQLite gives it; the tables are STRICT
 
+_ANEW: Final = "without the file it is made anew from the ledger beside it"
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS place (    -- how far the ledger has been read
     only INTEGER PRIMARY KEY CHECK (only = 1),
@@ -98,8 +99,7 @@ class BankBook:
         except sqlite3.DatabaseError as error:
             self._db.close()
             raise XuqiError(
-                f"{path} cannot be opened as the bank's book: {error}; without the file it is "
-                "made anew from the ledger beside it"
+                f"{path} cannot be opened as the bank's book: {error}; {_ANEW}"
             ) from error
 
     def close(self) -> None:
@@ -113,12 +113,10 @@ class BankBook:
         Raises:
             GatewayUnavailableError: the book cannot be written now; nothing was kept.
         """
-        try:
+        with _told():
             self._db.execute("BEGIN IMMEDIATE")
             with self._db:
                 yield
-        except sqlite3.OperationalError as error:
-            raise GatewayUnavailableError(f"the bank's book cannot be written: {error}") from error
 
     def place(self) -> Place:
         row = self._one("SELECT offset, lines, last FROM place")
@@ -172,8 +170,20 @@ class BankBook:
         )
 
     def _one(self, statement: str, *values: object) -> Row | None:
-        try:
+        with _told():
             row: Row | None = self._db.execute(statement, values).fetchone()
-        except sqlite3.OperationalError as error:
-            raise GatewayUnavailableError(f"the bank's book cannot be read: {error}") from error
         return row
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise GatewayUnavailableError(f"the bank's book cannot be used: {error}") from error
+    except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError):
+        raise  # ours: no statement here may cause them
+    except sqlite3.DatabaseError as error:
+        raise GatewayUnavailableError(
+            f"the bank's book is damaged: {error}; {_ANEW}, once no process has it open"
+        ) from error

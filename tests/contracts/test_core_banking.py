@@ -592,7 +592,23 @@ def test_a_book_on_a_full_disk_books_nothing(embedded: EmbeddedWorld) -> None:
     embedded.bank.book(HOLD)
     embedded.bank._book._db.execute("PRAGMA query_only = ON")
 
-    with pytest.raises(GatewayUnavailableError, match="book cannot be written"):
+    with pytest.raises(GatewayUnavailableError, match="book cannot be used"):
+        embedded.bank.book(CAPTURE)
+
+    assert embedded.done() == [HOLD.id]
+
+
+def test_a_book_that_is_damaged_while_it_is_used_books_nothing_and_says_what_to_do(
+    embedded: EmbeddedWorld,
+) -> None:
+    embedded.bank.book(HOLD)
+    assert embedded.bank.inquire(HOLD.id) is Found.DONE  # read into the book
+    embedded.bank._book._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    book = embedded.path.with_suffix(".db")
+    book.write_bytes(b"\xff" * book.stat().st_size)
+    embedded.bank._book._db.execute("PRAGMA shrink_memory")
+
+    with pytest.raises(GatewayUnavailableError, match="without the file it is made anew"):
         embedded.bank.book(CAPTURE)
 
     assert embedded.done() == [HOLD.id]
