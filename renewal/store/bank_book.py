@@ -82,7 +82,8 @@ class BankBook:
     Whoever uses it keeps all others out meanwhile, in this process and in others.
 
     A power cut may take its last changes, and a kill those since ``work`` began: they are in the
-    ledger, which is read again from ``place`` on.
+    ledger, which is read again from ``place`` on. Whatever is asked of a book that is full, away
+    or damaged ends in ``GatewayUnavailableError``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -111,7 +112,7 @@ class BankBook:
         Keep everything written within, or nothing.
 
         Raises:
-            GatewayUnavailableError: the book cannot be written now; nothing was kept.
+            GatewayUnavailableError: the book cannot be used now; nothing was kept.
         """
         with _told():
             self._db.execute("BEGIN IMMEDIATE")
@@ -181,8 +182,8 @@ def _told() -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise GatewayUnavailableError(f"the bank's book cannot be used: {error}") from error
-    except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError):
-        raise  # ours: no statement here may cause them
+    except sqlite3.ProgrammingError:
+        raise  # ours: used after it was closed
     except sqlite3.DatabaseError as error:
         raise GatewayUnavailableError(
             f"the bank's book is damaged: {error}; {_ANEW}, once no process has it open"

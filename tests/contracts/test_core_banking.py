@@ -571,6 +571,24 @@ def test_a_book_that_is_lost_is_made_anew(embedded: EmbeddedWorld) -> None:
     assert refusal(again, VOID) == Code.ENDED
 
 
+def test_a_book_that_is_taken_away_from_beside_its_journal_is_made_anew(
+    embedded: EmbeddedWorld,
+) -> None:
+    embedded.bank.book(HOLD)
+    embedded.bank.inquire(HOLD.id)
+    journal = embedded.path.with_suffix(".db-wal")
+    left = journal.read_bytes()  # as kill -9 leaves it
+    assert left
+    embedded.bank._book.close()
+    embedded.path.with_suffix(".db").unlink()
+    journal.write_bytes(left)
+
+    again = embedded.another()
+
+    assert again.available(ALICE) == 100
+    assert again.inquire(HOLD.id) is Found.DONE
+
+
 def test_a_book_that_cannot_be_read_is_named_and_the_ledger_stays(tmp_path: Path) -> None:
     (tmp_path / "bank.db").write_text("a letter, and no book at all\n" * 200)
 
