@@ -22,7 +22,7 @@ from renewal.store.wakeups import Wakeups
 from renewal.store.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from renewal.clock import Clock
     from renewal.store.claim import Claim
@@ -54,6 +54,8 @@ NOTICES = {
 STOOD_STILL = ("25P03", "25P04")
 #: What a standby says: read_only_sql_transaction, or feature_not_supported if told READ WRITE.
 READS_ONLY, NOT_SUPPORTED = "25006", "0A000"
+#: How psycopg asks for rows: ``psycopg.pq.Format.BINARY``, which is not imported for SQLite.
+IN_BINARY = 1
 #: How PostgreSQL reads: one moment's state, and nothing else.
 LOOKS = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 BUSY = 30  #: seconds that SQLite waits for another process
@@ -277,10 +279,25 @@ def _engine(url: str, synchronous: Synchronous) -> sa.Engine:
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:  # noqa: ANN401 - psycopg's own
+    connection.cursor_factory = _in_binary(connection.cursor_factory)
     # Asked for by a statement: PgBouncer takes no options with the connection.
     connection.execute(LETS_GO)
     connection.execute(IN_UTC)
     connection.commit()
+
+
+def _in_binary(cursor: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    A cursor whose rows come as the database keeps them: moments and bytes as texts would cost both
+    sides a tenth of their time.
+    """
+
+    def made(*about: object, **how: object) -> Any:  # noqa: ANN401 - psycopg's own
+        its = cursor(*about, **how)
+        its.format = IN_BINARY
+        return its
+
+    return made
 
 
 def _prepare_sqlite(

@@ -112,7 +112,8 @@ def test_each_key_is_looked_up_before_postgresql_knows_its_tables(
     asked: list[tuple[str, Any]] = []
     with opened(copy) as store:
         with store.work() as work:  # which nobody analyses here
-            work.connection.execute(sa.text(fill))
+            for statement in fill.split(";"):
+                work.connection.execute(sa.text(statement))
         with store.look() as look:
             heard = "before_cursor_execute", lambda *told: asked.append(told[2:4])
             sa.event.listen(look.connection, *heard)
@@ -601,6 +602,17 @@ def test_no_end_is_read_whatever_zone_the_server_is_in(copy: str, zone: str) -> 
             found = look.certificates.get(1)
 
     assert (found.not_before, found.not_after) == (first, last)
+
+
+@pytest.mark.postgresql
+def test_rows_come_as_postgresql_keeps_them_and_not_as_texts(copy: str) -> None:
+    with opened(copy) as store:
+        put(store, certificate(1))
+        with store.look() as look:
+            told = look.connection.execute(sa.select(people.certificates)).cursor
+            forms = {told.pgresult.fformat(column) for column in range(len(told.description))}
+
+    assert forms == {1}  # as text, moments and bytes are made and read again
 
 
 def test_a_time_without_its_zone_is_refused(store: Store) -> None:
