@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from renewal.keys import Keys
 from tests.house.sources import ROOMS as PACKAGES
 from tests.house.sources import ROOT
+from tests.house.valid import VALID, said_of
 from xuqi.command import xuqi
 from xuqi.demo.servers.kafka import VERSION as KAFKA
 from xuqi.desk import Desk
@@ -51,6 +52,21 @@ def images() -> Iterator[str]:
     yield from re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
 
 
+COMPOSE_SPEC = ("--builtin-schema", "vendor.compose-spec")
+
+
+def test_the_file_is_as_the_compose_specification_has_it() -> None:
+    assert said_of(ROOT / "docker-compose.yml", *COMPOSE_SPEC) == VALID
+
+
+def test_and_one_that_is_not_is_seen(tmp_path: Path) -> None:
+    spoilt = tmp_path / "docker-compose.yml"
+    text = (ROOT / "docker-compose.yml").read_text()
+    spoilt.write_text(text.replace("healthcheck: {disable: true}", "healthcheck: {disabled: true}"))
+
+    assert "services.migrate" in said_of(spoilt, *COMPOSE_SPEC)
+
+
 @pytest.mark.parametrize("image", sorted(set(images())))
 def test_every_image_is_pinned_to_an_exact_version(image: str) -> None:
     assert re.fullmatch(r"[a-z0-9./-]+:v?[0-9]+\.[0-9]+(\.[0-9]+)?(-[a-z-]+)?", image)
@@ -73,6 +89,14 @@ def test_every_room_has_a_service_but_the_station_which_stands_at_the_branch() -
     assert sorted(served) == sorted(set(rooms.ROOMS) - {rooms.STATION})
     own = {name: ["serve", "--supervised", "--only", name] for name in SERVED}
     assert {name: it["command"] for name, it in SERVED.items()} == own
+
+
+def test_where_cores_are_short_the_rooms_that_somebody_waits_for_come_first() -> None:
+    usual = 1024  #: as the engines have them, and whatever says nothing
+
+    giving_way = {name for name, it in SERVED.items() if it["cpu_shares"] < usual}
+
+    assert giving_way == SERVED.keys() - rooms.WAITED_FOR
 
 
 def understood(name: str, words: list[str]) -> None:

@@ -23,7 +23,7 @@ from xuqi.serving import logbook, web
 from xuqi.serving.loops import attending, consuming, relaying
 from xuqi.serving.metrics import Meters, Monitor, Process
 from xuqi.serving.record import record_of
-from xuqi.serving.rooms import RELAY, ROOMS, SCHEDULER, STATION, WEB
+from xuqi.serving.rooms import RELAY, ROOMS, SCHEDULER, STATION, WAITED_FOR, WEB
 from xuqi.settings import SettingsError, other_secret
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 0.5  #: seconds
+#: By how much nice(2) lowers the priority of those who work in bulk: to about a tenth of a core
+#: that others want whole.
+GIVES_WAY = 10
 STOPS_WITHIN = 8.0  #: seconds that a call in hand has for its end
 #: The local mailbox knows at once what became of a message.
 LOCAL_ASK_AFTER = timedelta(minutes=1)
@@ -287,6 +290,7 @@ def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
+    give_way(rooms)
     collect_seldom()
     code = serving.run()
     house.store.close()
@@ -297,6 +301,15 @@ def serve(
         sys.stdout.flush()
         os._exit(code)  # the threads of that call would keep the process
     return code
+
+
+def give_way(rooms: Collection[str]) -> None:
+    """
+    Let others go first where cores are short, if nobody waits for what these rooms do: a code is
+    not late because of a bulk run.
+    """
+    if WAITED_FOR.isdisjoint(rooms):
+        os.nice(GIVES_WAY)
 
 
 def collect_seldom() -> None:

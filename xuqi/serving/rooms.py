@@ -7,6 +7,9 @@ CONSUMERS = ("otp", "billing", "issuance", "records", "revocation", "reminders",
 #: What stands beside them.
 SCHEDULER, RELAY, WEB, STATION = "scheduler", "relay", "web", "station"
 ROOMS = (SCHEDULER, RELAY, *CONSUMERS, WEB, STATION)
+#: Somebody stands there and waits for what they do: for a page, a code, a card. The relay carries
+#: the codes.
+WAITED_FOR = frozenset({"otp", RELAY, WEB, STATION})
 
 
 def chosen(text: str) -> frozenset[str]:

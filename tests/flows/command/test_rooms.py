@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 from contextlib import ExitStack, closing
@@ -20,6 +21,7 @@ from xuqi.demo.servers.postgresql import cluster
 from xuqi.desk import Desk
 from xuqi.house import CONSUMERS, build
 from xuqi.serving import rooms
+from xuqi.serving.process import GIVES_WAY
 from xuqi.serving.record import record_of, records
 from xuqi.settings import Settings
 
@@ -91,6 +93,27 @@ def test_a_process_opens_of_the_world_outside_what_its_rooms_use(tmp_path: Path)
 
     assert process.returncode == 0
     assert opened_outside(tmp_path) == {"sms"}  # whose reports the scheduler asks for
+
+
+@pytest.mark.parametrize(
+    ("asked", "gives_way"),
+    [("records,scheduler", True), ("otp,records", False), ("web,records", False)],
+)
+def test_who_works_in_bulk_gives_way_to_whoever_is_waited_for(
+    tmp_path: Path,
+    asked: str,
+    gives_way: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    process = started(tmp_path, "--only", asked)
+    try:
+        address_of(process)
+        lower = os.getpriority(os.PRIO_PROCESS, process.pid)
+    finally:
+        process.kill()
+        process.communicate()
+
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    assert lower == (min(usual + GIVES_WAY, 19) if gives_way else usual)
 
 
 def opened_outside(home: Path) -> set[str]:
