@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
@@ -17,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from bench import bank, servers
+from bench import bank, rooms, servers
 from bench.figures import Figure, at_most, percentile, rounded
 from centre.actions import Sent
 from consumers.otp import OneTimeCodes
@@ -25,12 +22,11 @@ from renewal.gateways.sms.null import NullSms
 from schema.tables.log import dead_letters
 from schema.tables.renewals import renewals as renewals_table
 from xuqi.logs import declared_topics, is_kafka, topics
-from xuqi.serving.process import serve
 from xuqi.serving.rooms import CONSUMERS, RELAY
 from xuqi.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from renewal.delivery import Delivery
@@ -154,7 +150,7 @@ def latencies(settings: Settings, codes: int, renewals: int) -> Latencies:
         stack.callback(house.store.close)
         bank.take_in(house, 1, first + renewals)
         if is_kafka(settings):
-            stack.enter_context(_process(settings, [RELAY]))
+            stack.enter_context(rooms.served(settings, [RELAY]))
         (ours,) = [it for it in house.consumers() if isinstance(it, OneTimeCodes)]
         stack.enter_context(_running([house.delivery(ours)]))
         _one(house, sms, next(numbers))  # the first one waits for the group to be joined
@@ -213,7 +209,7 @@ def _bulk_run(house: House) -> Iterator[None]:
         others = [it for it in house.consumers() if it.group in OTHERS]
         run: AbstractContextManager[object] = _running([house.delivery(one) for one in others])
     else:
-        run = _process(house.settings, OTHERS)
+        run = rooms.served(house.settings, OTHERS)
     with run:
         until = time.monotonic() + BEGINS_WITHIN
         while not _begun(house):
@@ -244,23 +240,3 @@ def _running(deliveries: Sequence[Delivery]) -> Iterator[None]:
         thread.join()
         for delivery in deliveries:
             delivery.reader.close()
-
-
-@contextmanager
-def _process(settings: Settings, rooms: Collection[str]) -> Iterator[None]:
-    """
-    These rooms of the same installation, served by a process of their own.
-    """
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(settings, rooms))
-    process.start()
-    try:
-        yield
-        assert process.is_alive(), f"the process with {', '.join(rooms)} has ended"
-    finally:
-        process.terminate()
-        process.join()
-
-
-def _serve(settings: Settings, rooms: Collection[str]) -> None:
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-        sys.exit(serve(bank.opened(settings), rooms))

@@ -6,7 +6,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,29 +14,33 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from bench import bank, pipeline, servers
+from bench import bank, pipeline, rooms, servers
 from bench.figures import Figure, at_least, median, ratio, rounded
 from schema.tables.log import dead_letters, inbox, parked
 from schema.tables.renewals import renewals
+from xuqi.serving.rooms import CONSUMERS
 from xuqi.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from renewal.delivery import Delivery
     from xuqi.house import House
 
 GOAL = 40  #: per cent of the bare pipeline, per step
 WAIT = timedelta(seconds=1)
-LOOK_EVERY, PATIENCE = 0.02, 60.0  #: seconds
+LOOK_EVERY, PATIENCE = 0.05, 60.0  #: seconds
+QUIET = 1.0  #: seconds without a step, after which there comes no more
 METHOD = (
     "Renewals: half securities-browser, half cooperative-card (hold, capture), confirmed and on "
-    "the log beforehand; then every consumer of the house in a thread of its own, as they are "
-    "served, until all is quiet, with the customers' proofs (P-256, verified) in batches of 500 "
-    "once all certificates are issued; one process; embedded log; SQLite, WAL, "
-    "synchronous=FULL, and PostgreSQL with fsync; providers that do nothing. A step is one event "
-    "settled by one consumer. The bare pipeline beside it: four steps with the driver itself, "
-    "batches of 500; both {rounds} times in turn, the median."
+    "the log beforehand; then every consumer of the house until all is quiet, with the customers' "
+    "proofs (P-256, verified) in batches of 500 once all certificates are issued: on SQLite, which "
+    "has one writer, each in a thread of one process, on PostgreSQL each in a process of its own "
+    "(`xuqi serve`), beside the customers'. Embedded log; SQLite, WAL, synchronous=FULL, and "
+    "PostgreSQL with fsync; providers that do nothing. A step is one event settled by one "
+    "consumer. The bare pipeline beside it: four steps with the driver itself, batches of 500; "
+    "both {rounds} times in turn, the median."
 )
 
 
@@ -101,79 +105,93 @@ def run(url: str, count: int) -> Run:
     Take so many renewals from confirmed to done.
     """
     with tempfile.TemporaryDirectory() as folder:
-        return _run(bank.opened(Settings(home=Path(folder), store_url=url)), count)
-
-
-def _run(house: House, count: int) -> Run:
-    try:
-        bank.take_in(house, 1, count)
-        asked = bank.ask(house, 1, count)
-        signatures = [one.signature() for one in asked]
-        deliveries = [house.delivery(consumer) for consumer in house.consumers()]
-        began = time.perf_counter()
-        with _served(house, deliveries):
+        settings = Settings(home=Path(folder), store_url=url)
+        house = bank.opened(settings)
+        with closing(house.store), _at_the_door(house) as begin:
+            bank.take_in(house, 1, count)
+            asked = bank.ask(house, 1, count)
+            signatures = [one.signature() for one in asked]
+            began = time.perf_counter()
+            begin()
             _until(house, "issued", count)
             bank.prove(house, asked, signatures)
             _until(house, "done", count)
-        until_quiet(deliveries)
-        seconds = time.perf_counter() - began
-        steps = _all_well(house, count)
-        for delivery in deliveries:
-            delivery.reader.close()
-    finally:
-        house.store.close()
+            seconds = _quiet_since(house) - began
+            steps = _all_well(house, count)
     return Run(count / seconds, steps / seconds, steps / count)
 
 
+def _at_the_door(house: House) -> AbstractContextManager[Callable[[], object]]:
+    """
+    Every consumer, ready; what is given lets them begin.
+    """
+    if house.settings.store.startswith("sqlite"):
+        return _in_threads(house)
+    return rooms.at_the_door(house.settings, *([name] for name in CONSUMERS))
+
+
 @contextmanager
-def _served(house: House, deliveries: Sequence[Delivery]) -> Iterator[None]:
-    stop = threading.Event()
+def _in_threads(house: House) -> Iterator[Callable[[], object]]:
+    begin, stop = threading.Event(), threading.Event()
+    deliveries = [house.delivery(consumer) for consumer in house.consumers()]
 
     def deliver(delivery: Delivery) -> None:
+        begin.wait()
         while not stop.is_set():
             delivery.run_once(WAIT)
+        delivery.reader.close()
 
     with ThreadPoolExecutor(len(deliveries)) as pool:
         at_work = [pool.submit(deliver, delivery) for delivery in deliveries]
         try:
-            yield
+            yield begin.set
         finally:
             stop.set()
+            begin.set()
             house.store.wake()
     for one in at_work:
         one.result()
+
+
+def _quiet_since(house: House) -> float:
+    """
+    The moment of the last step, once there has been none for long.
+    """
+    steps, last = _steps(house), time.perf_counter()
+    while time.perf_counter() - last < QUIET:
+        time.sleep(LOOK_EVERY)
+        now = _steps(house)
+        steps, last = now, time.perf_counter() if now > steps else last
+    return last
+
+
+def _steps(house: House) -> int:
+    return _count(house, inbox, inbox.c.state == "settled")
+
+
+def _count(house: House, table: sa.Table, which: sa.ColumnElement[bool]) -> int:
+    with house.store.look() as look:
+        query = sa.select(sa.func.count()).select_from(table).where(which)
+        return look.connection.scalar(query) or 0
 
 
 def _until(house: House, state: str, count: int) -> None:
     """
     Return when so many renewals are in this state; give up when none has come for long.
     """
-    query = sa.select(sa.func.count()).where(renewals.c.state == state)
     found, last = 0, time.monotonic()
     while found < count:
         assert time.monotonic() - last < PATIENCE, f"{found} of {count} renewals are {state}"
         time.sleep(LOOK_EVERY)
-        with house.store.look() as look:
-            now = look.connection.scalar(query) or 0
+        now = _count(house, renewals, renewals.c.state == state)
         found, last = now, time.monotonic() if now > found else last
-
-
-def until_quiet(deliveries: Sequence[Delivery]) -> None:
-    while sum(delivery.run_once() for delivery in deliveries):
-        pass
 
 
 def _all_well(house: House, count: int) -> int:
     """
     Each renewal is done, nothing waits and nothing has died; return how many steps it took.
     """
-    with house.store.look() as look:
-        scalar = look.connection.scalar
-        done = scalar(sa.select(sa.func.count()).where(renewals.c.state == "done"))
-        left = [
-            scalar(sa.select(sa.func.count()).select_from(table))
-            for table in (parked, dead_letters)
-        ]
-        steps = scalar(sa.select(sa.func.count()).where(inbox.c.state == "settled"))
+    done = _count(house, renewals, renewals.c.state == "done")
+    left = [_count(house, table, sa.true()) for table in (parked, dead_letters)]
     assert (done, left) == (count, [0, 0]), f"{done} of {count} are done; waiting, dead: {left}"
-    return int(steps or 0)
+    return _steps(house)
