@@ -46,7 +46,7 @@ bench-long: $(VENV)/.ready-to-bench ## measure with ten million events behind it
 	$(BIN)/python -m bench aged $(ARGS)
 
 bench-faults: $(VENV)/.ready-to-bench ## measure before and after each fault, and put the table into docs/faults.md
-	$(BIN)/python -m bench faults --rounds 3 --into docs/faults.md $(ARGS)
+	$(BIN)/python -m bench faults --rounds 5 --into docs/faults.md $(ARGS)
 
 checklist: $(VENV)/.ready-to-test ## print each item of the checklist with the tests that show it
 	@$(BIN)/python -m tests.house.checklist
