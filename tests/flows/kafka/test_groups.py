@@ -295,7 +295,7 @@ def test_events_doubled_delayed_and_shuffled_across_keys_have_their_effect_once_
 def test_a_partition_that_gives_nothing_is_left_and_joined_again(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("renewal.eventlog.kafka.STUCK_AFTER", SOON)
+    monkeypatch.setattr("renewal.eventlog.kafka.reader.STUCK_AFTER", SOON)
     reader = rig.reader("tests", ["certificates"])
     until(lambda: _joined(reader), lambda: reader.poll(1, SOON))
     client = reader._client
@@ -314,7 +314,7 @@ def test_a_partition_that_gives_nothing_is_left_and_joined_again(
 def test_partitions_that_are_read_to_their_end_are_not_left(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("renewal.eventlog.kafka.STUCK_AFTER", SOON / 5)
+    monkeypatch.setattr("renewal.eventlog.kafka.reader.STUCK_AFTER", SOON / 5)
     reader = rig.reader("tests", ["certificates"])
     until(lambda: _joined(reader), lambda: reader.poll(1, SOON))
     client = reader._client
@@ -342,7 +342,7 @@ def test_partitions_that_nobody_was_given_are_given_out_though_their_leader_was_
     until(lambda: bool(given), lambda: killed.poll(1, SOON))
     assert killed._client is not None
     killed._client._cut()
-    monkeypatch.setattr("renewal.eventlog.kafka.STUCK_AFTER", SOON)
+    monkeypatch.setattr("renewal.eventlog.kafka.reader.STUCK_AFTER", SOON)
     reader = KafkaLog(rig.connection, member="host-1").reader("tests", ["certificates"])
     rig.tell(asked(1))
     rig.relayed()
@@ -356,14 +356,14 @@ def test_partitions_that_nobody_was_given_are_given_out_though_their_leader_was_
 def test_a_member_that_has_no_partition_because_others_have_them_disturbs_nobody(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("renewal.eventlog.kafka.STUCK_AFTER", SOON / 5)
+    monkeypatch.setattr("renewal.eventlog.kafka.reader.STUCK_AFTER", SOON / 5)
     one, other = (rig.reader("tests", ["stations.001"]) for _ in range(2))
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(_polled, reader, 12 * SOON) for reader in (one, other)]
         list(map(Future.result, both))
 
     assert sorted(map(_joined, (one, other))) == [False, True]
-    assert not [one for one in caplog.records if one.name == "renewal.eventlog.kafka"]
+    assert not [one for one in caplog.records if one.name == "renewal.eventlog.kafka.reader"]
 
 
 def _polled(reader: KafkaReader, long: timedelta) -> None:
