@@ -31,14 +31,18 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture
 def broken(house: House, request: pytest.FixtureRequest) -> Iterator[House]:
     """
-    A statement has broken it, and is taken back after the test.
+    Statements have broken it, and are taken back after the test.
     """
-    statement, taken_back = request.param
-    with house.store.engine.begin() as connection:
-        connection.exec_driver_sql(statement)
+    statements, taken_back = request.param
+    _execute(house, statements)
     yield house
+    _execute(house, taken_back)
+
+
+def _execute(house: House, statements: str) -> None:
     with house.store.engine.begin() as connection:
-        connection.exec_driver_sql(taken_back)
+        for statement in statements.split(";"):
+            connection.exec_driver_sql(statement)
 
 
 def test_a_house_where_all_went_well_has_only_zeros(house: House) -> None:
@@ -86,7 +90,7 @@ CASES = [
 
 @pytest.mark.parametrize(
     ("broken", "what"),
-    [((statement, back), what) for statement, back, what in CASES],
+    [((statements, back), what) for statements, back, what in CASES],
     indirect=["broken"],
     ids=[what for _, _, what in CASES],
 )
