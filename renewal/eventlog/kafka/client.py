@@ -134,6 +134,12 @@ def collect() -> None:
 
 @contextmanager
 def admin_of(connection: Connection) -> Iterator[KafkaAdminClient]:
+    """
+    Whom to ask about topics and groups, for as long as the block lasts.
+
+    Raises:
+        LogUnavailableError
+    """
     try:
         admin = Client(KafkaAdminClient, **connection.settings, bootstrap_timeout_ms=10_000)
         try:

@@ -78,9 +78,11 @@ def test_the_parameters_of_an_address_are_told_and_an_operation_stays_in_its_cha
     document: dict[str, Any],
 ) -> None:
     for channel in document["channels"].values():
+        assert {"address", "messages"} <= channel.keys()  # AsyncAPI itself lets them be missing
         named = set(re.findall(r"\{(\w+)\}", channel["address"]))
         assert named == set(channel.get("parameters", {}))
     for operation in document["operations"].values():
+        assert operation["channel"]["$ref"].startswith("#/channels/")
         for message in operation.get("messages", []):
             assert message["$ref"].startswith(f"{operation['channel']['$ref']}/messages/")
 
