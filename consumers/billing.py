@@ -83,8 +83,12 @@ class Billing:
         keys = [event.renewal for event in events if hasattr(event, "renewal")]
         work.renewals.load(keys)
         known = [renewal for renewal in map(work.renewals.find, keys) if renewal]
-        work.enrolments.load((renewal.customer, renewal.product) for renewal in known)
-        work.certificates.load(renewal.certificate for renewal in known)
+        work.enrolments.load(
+            (renewal.customer, renewal.product)
+            for renewal in known
+            if renewal.fee_state in HOLDS and renewal.fee_account_sealed is None
+        )
+        work.certificates.load(one.certificate for one in known if one.state == "confirmed")
         payments = [event.payment for event in events if hasattr(event, "payment")]
         work.payments.load(payments)
         asked = [payment for payment in map(work.payments.find, payments) if payment]
@@ -275,7 +279,8 @@ class Billing:
         payments = [_payment(booking) for booking in of_payments]
         keys = [booking.ref for booking in of_renewals]
         work.renewals.load(keys)
-        work.certificates.load(work.renewals.get(key).certificate for key in keys)
+        declinable = [booking.ref for booking in of_renewals if booking.op is Op.HOLD]
+        work.certificates.load(work.renewals.get(key).certificate for key in declinable)
         work.payments.load(payments)
         holds = [booking.of or booking.id for booking in of_renewals]
         fee_books.preload(work, holds=holds, payments=payments)

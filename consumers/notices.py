@@ -94,42 +94,18 @@ class Notices:
     calendar: Calendar
 
     def preload(self, events: Sequence[e.Event], work: Work) -> None:
-        renewals = [event.renewal for event in events if hasattr(event, "renewal")]
         payments = [event.payment for event in events if hasattr(event, "payment")]
-        work.renewals.load(renewals)
+        work.renewals.load(event.renewal for event in events if hasattr(event, "renewal"))
         work.payments.load(payments)
         if payments:
             fee_books.preload(work, payments=payments)
-        work.certificates.load(
-            key
-            for renewal in map(work.renewals.find, renewals)
-            if renewal is not None
-            for key in (renewal.certificate, renewal.new_certificate)
-        )
-        paid = [payment for payment in map(work.payments.find, payments) if payment is not None]
-        work.certificates.load(payment.certificate for payment in paid)
-        about = [self._about(event, work) for event in events]
-        work.customers.load(one.certificate.customer for one in about)
+        keys = [_certificate(event, work) for event in events]
+        work.certificates.load(keys)
+        work.customers.load(work.certificates.get(key).customer for key in keys)
         work.messages.load(_message_id(event) for event in events)
 
-    def _about(self, event: e.Event, work: Work) -> _About:
-        match event:
-            case e.FeePaid() | e.FeeRefunded():
-                payment = work.payments.get(event.payment)
-                return _About(work.certificates.get(payment.certificate), payment=payment.id)
-            case e.RenewalDone() | e.NotCollectedDue():
-                renewal = work.renewals.get(event.renewal)
-                return _About(work.certificates.get(renewal.new_certificate), renewal)
-            case e.RenewalRefused():
-                renewal = work.renewals.get(event.renewal)
-                return _About(work.certificates.get(renewal.certificate), renewal)
-            case e.RenewalWindowLeft() | e.ChangeEvent():
-                return _About(work.certificates.get(event.certificate))
-            case _:
-                raise TypeError(f"{type(event).__name__} is not for notices")
-
     def prepare(self, event: e.Event, work: Work, *, again: bool) -> Order | Outcome:
-        about = self._about(event, work)
+        about = _about(event, work)
         customer = work.customers.find(about.certificate.customer)
         message = _message_id(event)
         known = work.messages.find(message)
@@ -296,6 +272,32 @@ class Notices:
             message=order.out.message,
         )
         return Done()
+
+
+def _certificate(event: e.Event, work: Work) -> int | None:
+    """
+    The one that a notice of it is about.
+    """
+    match event:
+        case e.FeePaid() | e.FeeRefunded():
+            return work.payments.get(event.payment).certificate
+        case e.RenewalDone() | e.NotCollectedDue():
+            return work.renewals.get(event.renewal).new_certificate
+        case e.RenewalRefused():
+            return work.renewals.get(event.renewal).certificate
+        case e.RenewalWindowLeft() | e.ChangeEvent():
+            return event.certificate
+        case _:
+            raise TypeError(f"{type(event).__name__} is not for notices")
+
+
+def _about(event: e.Event, work: Work) -> _About:
+    renewal, payment = getattr(event, "renewal", None), getattr(event, "payment", None)
+    return _About(
+        certificate=work.certificates.get(_certificate(event, work)),
+        renewal=None if renewal is None else work.renewals.get(renewal),
+        payment=payment,
+    )
 
 
 def _still_waits(renewal: Renewal | None) -> bool:

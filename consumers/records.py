@@ -83,8 +83,9 @@ class Records:
         keys = [event.renewal for event in events if hasattr(event, "renewal")]
         work.renewals.load(keys)
         known = [renewal for renewal in map(work.renewals.find, keys) if renewal]
-        work.certificates.load(renewal.certificate for renewal in known)
-        work.certificates.load(renewal.new_certificate for renewal in known)
+        at_stations = [renewal for renewal in known if renewal.branch is not None]
+        work.certificates.load(renewal.certificate for renewal in at_stations)
+        work.certificates.load(renewal.new_certificate for renewal in at_stations)
 
     def prepare(self, event: Event, work: Work, *, again: bool) -> Outcome:
         del again

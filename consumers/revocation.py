@@ -77,11 +77,8 @@ class Revocation:
     policies: Policies
 
     def preload(self, events: Sequence[Event], work: Work) -> None:
-        renewals = [event.renewal for event in events if hasattr(event, "renewal")]
-        work.renewals.load(renewals)
-        work.certificates.load(work.renewals.get(key).certificate for key in renewals)
-        work.certificates.load(work.renewals.get(key).new_certificate for key in renewals)
-        work.certificates.load(e.certificate for e in events if isinstance(e, ChangeRequested))
+        work.renewals.load(event.renewal for event in events if hasattr(event, "renewal"))
+        work.certificates.load(_certificate(event, work) for event in events)
 
     def prepare(self, event: Event, work: Work, *, again: bool) -> Order | Outcome:
         del again
@@ -230,6 +227,21 @@ class Revocation:
         certificate = work.certificates.change(certificate, **changes)
         if not ended:
             cycle.schedule_reminder(work, certificate, self.policies)
+
+
+def _certificate(event: Event, work: Work) -> int | None:
+    """
+    The one that may have to be changed.
+    """
+    match event:
+        case CertificateActivated():
+            return event.old
+        case ChangeRequested():
+            return event.certificate
+        case RenewalRefused() | RenewalAbandoned():
+            return work.renewals.get(event.renewal).new_certificate
+        case _:
+            return None
 
 
 def _changed(

@@ -23,7 +23,7 @@ from consumers.revocation import Revocation
 from consumers.sending import Carriers
 from renewal.clock import SystemClock
 from renewal.cycle import Policies
-from renewal.delivery import Consumer, Delivery
+from renewal.delivery import Consumer, Delivery, unwanted
 from renewal.delivery.batches import nothing
 from renewal.rules.quiet import TaiwanCalendar
 from renewal.store.engine import Store, StoreUnavailableError, no_answer
@@ -166,7 +166,7 @@ class House:
         pool: Executor | None = None,
         probe: Callable[[str], None] = nothing,
     ) -> Delivery:
-        reader = self.log.reader(consumer.group, consumer.topics)
+        reader = self.log.reader(consumer.group, consumer.topics, without=unwanted(consumer))
         return Delivery(consumer, reader, self.store, pool=pool, probe=probe)
 
 

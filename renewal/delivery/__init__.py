@@ -1,7 +1,7 @@
 """The one place that knows of batches, the inbox, retries and dead letters."""
 
 from renewal.delivery.batches import AT_MOST, Delivery
-from renewal.delivery.consumer import Acting, Consumer
+from renewal.delivery.consumer import Acting, Consumer, unwanted
 from renewal.delivery.failures import TOO_MANY_OF, TooManyFailuresError
 from renewal.delivery.settlement import FIRST_WAIT, LONGEST_WAIT, MOST_TRIES
 
@@ -15,4 +15,5 @@ __all__ = [
     "Consumer",
     "Delivery",
     "TooManyFailuresError",
+    "unwanted",
 ]

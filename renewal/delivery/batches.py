@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from renewal.delivery.consumer import Preloading
+from renewal.delivery.consumer import Preloading, unwanted
 from renewal.delivery.failures import Lately, complain, in_halves, what_failed
 from renewal.delivery.orders import BEGINS_WITHIN, carry_out
 from renewal.delivery.settlement import FIRST_WAIT, Settlement
@@ -19,7 +19,6 @@ from renewal.outcome import IfInterrupted, Outcome, Reject, Retry
 from renewal.store import inbox
 from renewal.store.inbox import Item
 from renewal.store.shelf import ConflictError
-from schema.codec import KIND_NAMES, kind_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -117,7 +116,7 @@ class Delivery:
         """
         The first copy of each. A kind that nobody knows is no event: it is looked at, and buried.
         """
-        others = KIND_NAMES.difference(kind_name(kind) for kind in self.consumer.kinds)
+        others = unwanted(self.consumer)
         first: dict[str, Record] = {}
         for record in records:
             if record.kind not in others:

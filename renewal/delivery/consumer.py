@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
+from schema.codec import KIND_NAMES, kind_name
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -55,6 +57,14 @@ class Acting(Consumer, Protocol):
         Put what was done on record, in the transaction that settles the event.
         """
         ...
+
+
+def unwanted(consumer: Consumer) -> frozenset[str]:
+    """
+    The kinds of event on its topics of which it makes nothing. One that nobody knows is not among
+    them: it is no event, and is looked at and buried.
+    """
+    return KIND_NAMES.difference(map(kind_name, consumer.kinds))
 
 
 @runtime_checkable

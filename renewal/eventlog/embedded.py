@@ -25,8 +25,10 @@ class EmbeddedLog:
             for event in events:
                 work.emit(event)
 
-    def reader(self, group: str, topics: Collection[str]) -> EmbeddedReader:
-        return EmbeddedReader(self._store, group, topics)
+    def reader(
+        self, group: str, topics: Collection[str], *, without: Collection[str] = ()
+    ) -> EmbeddedReader:
+        return EmbeddedReader(self._store, group, topics, without)
 
 
 class EmbeddedReader:
@@ -34,10 +36,13 @@ class EmbeddedReader:
     The only reader of its group: a second one gets nothing until the first is gone.
     """
 
-    def __init__(self, store: Store, group: str, topics: Collection[str]) -> None:
+    def __init__(
+        self, store: Store, group: str, topics: Collection[str], without: Collection[str]
+    ) -> None:
         self._store = store
         self._group = group
         self._topics = tuple(sorted(topics))
+        self._without = frozenset(without)
         self._claim = store.claim(f"{group}.reader")
         self._position: int | None = None
 
@@ -45,7 +50,8 @@ class EmbeddedReader:
         seen = self._store.changes
         found = self._look(at_most)
         if not found and wait:
-            self._store.wait_for_change(seen, min(wait, self._store.look_again))
+            wait = min(wait, self._store.look_again)
+            self._store.wait_for_change(seen, wait, without=self._without)
             found = self._look(at_most)
         return found
 
@@ -56,7 +62,9 @@ class EmbeddedReader:
         with self._store.look() as work:
             if self._position is None:
                 self._position = queries.position_of(work, self._group)
-            return queries.events_after(work, self._topics, self._position, at_most)
+            return queries.events_after(
+                work, self._topics, self._position, at_most, without=self._without
+            )
 
     def settle(self, last: Record, work: Work) -> None:
         queries.move_on(work, self._group, last.position)

@@ -55,6 +55,14 @@ def packed(event: Event, at: datetime) -> tuple[bytes, bytes, Headers]:
     return event.key.encode(), encode(event), told
 
 
+def kind_in(found: Iterable[tuple[str, bytes | None]]) -> str:
+    """
+    The kind, as ``Unpacked`` has it, without a look at the rest.
+    """
+    told = [value for name, value in found or () if name == "ce_type" and isinstance(value, bytes)]
+    return _fitting(told[-1], KIND) if told else ""
+
+
 class Unpacked:
     """
     What the headers of a record say, bent to fit the columns: anything may lie on a topic.

@@ -82,4 +82,11 @@ class EventLog(Protocol):
         """
         ...
 
-    def reader(self, group: str, topics: Collection[str]) -> Reader: ...
+    def reader(
+        self, group: str, topics: Collection[str], *, without: Collection[str] = ()
+    ) -> Reader:
+        """
+        Return a reader that may leave out events of the kinds ``without``, but for the last of a
+        poll: going on behind it goes by them all.
+        """
+        ...

@@ -22,7 +22,7 @@ from renewal.store.wakeups import Wakeups
 from renewal.store.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from renewal.clock import Clock
     from renewal.store.claim import Claim
@@ -91,6 +91,8 @@ class Store:
         self._writer = _OneWriter() if sqlite else nullcontext()
         self._changed = threading.Condition()
         self._changes = 0
+        self._for_all = 0  # the last change of which everybody is to know
+        self._told: dict[str, int] = {}  # the last that told an event, by the event's kind
         self._name = secrets.token_hex(8)
         self._wakeups = None if sqlite else Wakeups(self.engine, self._name, self.wake)
 
@@ -106,7 +108,7 @@ class Store:
         with self._writer, self._transaction("BEGIN IMMEDIATE", writes=True) as work:
             yield work
             work.flush()
-        self.wake()
+        self.wake(work.told)
 
     @contextmanager
     def look(self) -> Iterator[Work]:
@@ -151,22 +153,35 @@ class Store:
         """
         return TOLD if self._wakeups and self._wakeups.hears else UNTOLD
 
-    def wait_for_change(self, seen: int, timeout: timedelta) -> None:
+    def wait_for_change(
+        self, seen: int, timeout: timedelta, *, without: Collection[str] = ()
+    ) -> None:
         """
-        Return as soon as there have been more changes than ``seen``, or after the time-out.
+        Return as soon as one of the changes since ``seen`` has told an event, but for those of the
+        kinds ``without``, or after the time-out.
         """
+
+        def told() -> bool:
+            kinds = (at for kind, at in self._told.items() if kind not in without)
+            return max(kinds, default=0) > seen or self._for_all > seen
+
         with self._changed:
             if self._wakeups:
                 self._wakeups.start()
-            self._changed.wait_for(lambda: self._changes > seen, timeout.total_seconds())
+            self._changed.wait_for(told, timeout.total_seconds())
 
-    def wake(self) -> None:
+    def wake(self, told: Collection[str] | None = None) -> None:
         """
-        End every wait, as after a change and at the end of a process.
+        Count a change, and end the waits for the kinds of event that it has told; every wait where
+        nobody knows, and at the end of a process.
         """
         with self._changed:
             self._changes += 1
-            self._changed.notify_all()
+            if told is None:
+                self._for_all = self._changes
+            self._told |= dict.fromkeys(told or (), self._changes)
+            if told is None or told:
+                self._changed.notify_all()
 
     def close(self) -> None:
         if self._wakeups:

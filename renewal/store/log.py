@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from renewal.eventlog.port import Record
 from renewal.store.many import adding
-from renewal.store.wakeups import notify
+from renewal.store.wakeups import as_told, notify
 from schema.tables.log import events, offsets
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ _tell = adding(events, TOLD, unless=["identity"])
 # Other processes are told of the commit: a NOTIFY makes committers wait for each other too, which
 # these do already.
 _in_order = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended("events", 0)), notify)
+#: So many times what is wanted is looked through for it at once; there are some eight kinds of
+#: event to a renewal, and each consumer wants one to three of them.
+LOOKED_THROUGH = 8
 
 _position = sa.select(offsets.c.position).where(offsets.c.consumer == sa.bindparam("consumer"))
 _start = sa.insert(offsets)
@@ -51,10 +54,35 @@ def after(topics: int) -> sa.Select[Any]:
     The next events of so many topics. Each topic is read by its index and no further than needed:
     one ``IN`` over several would read and sort a whole backlog for each page.
     """
-    at_most: sa.BindParameter[int] = sa.bindparam("at_most")
+    return _next(topics, _columns, sa.bindparam("at_most"))
+
+
+@cache
+def wanted_after(topics: int) -> sa.Select[Any]:
+    """
+    The next of them that are of no unwanted kind.
+    """
+    page = _next(topics, _columns, sa.bindparam("through")).subquery()
+    wanted = page.c.kind.not_in(sa.bindparam("without", expanding=True))
+    return sa.select(page).where(wanted).order_by(page.c.position).limit(sa.bindparam("at_most"))
+
+
+@cache
+def last_after(topics: int) -> sa.Select[Any]:
+    """
+    The last of those that were looked through for it.
+    """
+    page = _next(topics, [events.c.seq.label("position")], sa.bindparam("through")).subquery()
+    last = sa.select(sa.func.max(page.c.position)).scalar_subquery()
+    return sa.select(*_columns).where(events.c.seq == last)
+
+
+def _next(
+    topics: int, columns: Sequence[sa.ColumnElement[Any]], at_most: sa.BindParameter[int]
+) -> sa.Select[Any]:
     position: sa.BindParameter[int] = sa.bindparam("after")
     pages = [
-        sa.select(*_columns)
+        sa.select(*columns)
         .where(events.c.topic == sa.bindparam(f"topic_{number}"), events.c.seq > position)
         .order_by(events.c.seq)
         .limit(at_most)
@@ -71,18 +99,32 @@ def tell(work: Work, rows: Sequence[tuple[Any, ...]]) -> None:
     Put events on the log, in this order.
     """
     if work.connection.dialect.name == "postgresql":
-        work.connection.execute(_in_order, {"who": work.who})
+        work.connection.execute(_in_order, {"told": as_told(work.who, work.told)})
     _tell.execute(work.connection, rows)
 
 
 def events_after(
-    work: Work, topics: Sequence[str], position: int, at_most: int
+    work: Work,
+    topics: Sequence[str],
+    position: int,
+    at_most: int,
+    *,
+    without: Collection[str] = (),
 ) -> Sequence[Record]:
-    named = {f"topic_{number}": topic for number, topic in enumerate(topics)}
-    found = work.connection.execute(
-        after(len(topics)), {**named, "after": position, "at_most": at_most}
-    )
-    return _records(found)
+    """
+    The next events but those of the kinds ``without``. If there are fewer than ``at_most``, the
+    last that was looked through is one of them, whatever its kind: one goes on behind it.
+    """
+    named: dict[str, Any] = {f"topic_{nth}": topic for nth, topic in enumerate(topics)}
+    named |= {"after": position, "at_most": at_most}
+    if not without:
+        return _records(work.connection.execute(after(len(topics)), named))
+    named |= {"through": LOOKED_THROUGH * at_most, "without": sorted(without)}
+    found = _records(work.connection.execute(wanted_after(len(topics)), named))
+    if len(found) < at_most:
+        last = _records(work.connection.execute(last_after(len(topics)), named))
+        found += [one for one in last if not found or one.position > found[-1].position]
+    return found
 
 
 def position_of(work: Work, consumer: str) -> int:

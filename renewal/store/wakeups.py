@@ -11,27 +11,37 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 log = logging.getLogger(__name__)
 
 CHANNEL = "xuqi"
-#: Told with a payload that only names the store: whose own commit it was has heard of it already.
-notify = sa.func.pg_notify(CHANNEL, sa.bindparam("who"))
+#: Told with a payload that only names the store, for whose own commit it was has heard of it
+#: already, and the kinds of the events that were told.
+notify = sa.func.pg_notify(CHANNEL, sa.bindparam("told"))
 #: How long a silent connection is trusted; how long to stay away from a lost one: seconds.
 SILENCE, FIRST_PAUSE, LONGEST_PAUSE = 30.0, 0.1, 2.0
 ENDS_WITHIN = 10.0  #: seconds: it may be waiting for a server that is away
+
+
+def as_told(who: str, kinds: Collection[str]) -> str:
+    """
+    The payload: far below PostgreSQL's 8,000 bytes, for each kind is in it once.
+    """
+    return " ".join((who, *sorted(kinds)))
 
 
 class Wakeups:
     """
     One connection and one thread, from ``start`` to ``close``; a lost connection is replaced.
 
-    What was committed while nobody listened is not told later: ``wake`` is called whenever
-    listening has begun, too.
+    ``wake`` is called with the kinds of the events that were told. What was committed while nobody
+    listened is not told later: it is called without any whenever listening has begun.
     """
 
-    def __init__(self, engine: sa.Engine, who: str, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, engine: sa.Engine, who: str, wake: Callable[[Collection[str] | None], None]
+    ) -> None:
         self._engine = engine
         self._who = who
         self._wake = wake
@@ -78,7 +88,7 @@ class Wakeups:
             connection.exec_driver_sql(f"LISTEN {CHANNEL}")
             self.hears, self._pause = True, FIRST_PAUSE
             try:
-                self._wake()
+                self._wake(None)
                 self._hear(connection, driver, ending)
             finally:
                 self.hears = False
@@ -90,5 +100,7 @@ class Wakeups:
             while not self._ended.is_set():
                 if not either.select(SILENCE):
                     connection.exec_driver_sql("SELECT 1")
-                if any(told.payload != self._who for told in driver.notifies(timeout=0)):
-                    self._wake()
+                heard = [told.payload.split(" ") for told in driver.notifies(timeout=0)]
+                others = [kinds for who, *kinds in heard if who != self._who]
+                if others:  # a program before this one names no kinds
+                    self._wake(set().union(*others) if all(others) else None)

@@ -56,6 +56,7 @@ class Work:
         self.at = at
         self.who = who  #: the store's name, by which it knows its own commits
         self.writes = writes
+        self.told: set[str] = set()  #: the kinds of what it has said
         self._events: list[tuple[object, ...]] = []  # as log.TOLD
         self._decisions: list[tuple[object, ...]] = []  # as _DECIDED
         self._highest: dict[str, int] = {}  # of the keys given out, by table
@@ -113,9 +114,9 @@ class Work:
         """
         Say that something happened. It is said if and when this transaction is.
         """
-        self._events.append(
-            (event.place, event.key, kind_of(event), event.identity, self.at, encode(event))
-        )
+        kind = kind_of(event)
+        self.told.add(kind)
+        self._events.append((event.place, event.key, kind, event.identity, self.at, encode(event)))
 
     def decide(
         self,
@@ -181,8 +182,8 @@ class Work:
             decided, self._decisions = self._decisions, []
             _decided.execute(self.connection, decided)
         if self._events:  # last, because they are written one transaction after another
-            told, self._events = self._events, []
-            tell(self, told)
+            events, self._events = self._events, []
+            tell(self, events)
 
     def _shelves_in_order(self) -> list[Shelf[Any]]:
         # What is referred to is written before what refers to it.

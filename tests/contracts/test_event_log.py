@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from renewal.eventlog.embedded import EmbeddedLog
 from renewal.eventlog.kafka import KafkaLog, Publisher
-from schema.codec import decode, encode, kind_of
+from schema.codec import KIND_NAMES, decode, encode, kind_of
 from schema.events import (
     Event,
     FeeSecured,
@@ -26,7 +26,7 @@ from schema.tables.log import events
 from tests.stores import NOON, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from renewal.eventlog.kafka import Connection
     from renewal.eventlog.port import EventLog, Reader, Record
@@ -46,7 +46,12 @@ class Engine(Protocol):
 
     log: EventLog
 
-    def reader(self, group: str = "tests", topics: Sequence[str] = ("renewals",)) -> Reader:
+    def reader(
+        self,
+        group: str = "tests",
+        topics: Sequence[str] = ("renewals",),
+        without: Collection[str] = (),
+    ) -> Reader:
         """A reader that is closed at the end, if not before."""
         ...
 
@@ -74,8 +79,13 @@ class Embedded:
         self.store = self.stack.enter_context(opened(self.url))
         self.log = EmbeddedLog(self.store)
 
-    def reader(self, group: str = "tests", topics: Sequence[str] = ("renewals",)) -> Reader:
-        reader = self.log.reader(group, topics)
+    def reader(
+        self,
+        group: str = "tests",
+        topics: Sequence[str] = ("renewals",),
+        without: Collection[str] = (),
+    ) -> Reader:
+        reader = self.log.reader(group, topics, without=without)
         self.stack.callback(reader.close)
         return reader
 
@@ -103,8 +113,13 @@ class OnKafka:
         self.log = log = KafkaLog(self.connection)
         self.stack.callback(log.close)
 
-    def reader(self, group: str = "tests", topics: Sequence[str] = ("renewals",)) -> Reader:
-        reader = self.log.reader(group, topics)
+    def reader(
+        self,
+        group: str = "tests",
+        topics: Sequence[str] = ("renewals",),
+        without: Collection[str] = (),
+    ) -> Reader:
+        reader = self.log.reader(group, topics, without=without)
         self.stack.callback(reader.close)
         return reader
 
@@ -275,6 +290,36 @@ def test_several_topics_are_read_page_by_page_until_their_end(engine: Engine) ->
     found = [event for _ in range(5) for event in read(reader, 2)]
 
     assert {event.identity for event in found} == {event.identity for event in told}
+
+
+def test_what_is_left_out_is_gone_by(engine: Engine) -> None:
+    """The last of a poll is given whatever it is, so that it can be committed."""
+    told: list[Event] = [RenewalConfirmed(renewal=f"R{n}") for n in range(30)]
+    told[25:25] = [THIRD]
+    engine.log.append(told)
+    reader = engine.reader(without={kind_of(FIRST)})
+    found: list[list[str]] = []
+
+    while not found or found[-1]:
+        records = reader.poll(2, SOON if not found else timedelta(0))
+        found.append([record.kind for record in records])
+        if records:
+            engine.settle(reader, records[-1])
+    reader.close()
+    left = engine.restarted().reader().poll(9, timedelta(0))
+
+    assert [kind for kinds in found for kind in kinds].count(kind_of(THIRD)) == 1
+    assert [kinds for kinds in found if kind_of(FIRST) in kinds[:-1]] == []
+    assert not left
+
+
+def test_nobody_leaves_out_what_is_no_event(engine: Engine) -> None:
+    engine.put(b"{", key=FIRST.key)
+    engine.log.append([FIRST, SECOND])
+
+    found = engine.reader(without=KIND_NAMES).poll(3, SOON)
+
+    assert [record.body for record in found] == [b"{", encode(SECOND)]
 
 
 @pytest.mark.usefixtures("not_on_kafka")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +18,8 @@ from renewal.store import rows
 from renewal.store.engine import Store, StoreUnavailableError
 from renewal.store.inbox import Inbox
 from renewal.store.shelf import ConflictError
-from schema.events import RenewalDone
+from schema.codec import kind_name
+from schema.events import Event, RenewalConfirmed, RenewalDone
 from schema.tables import books, log, people, renewals
 from schema.tables.append_only import APPEND_ONLY
 from tests.stores import NOON, VAULT, opened
@@ -213,11 +215,42 @@ def test_whoever_waits_wakes_with_the_next_change(store: Store) -> None:
     seen = store.changes
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(store.wait_for_change, seen, SOON)
-        put(store, customer(1))
+        tell(store, RenewalDone(renewal="R1-1"))
 
         waiting.result(SOON.total_seconds() / 2)
 
     assert store.changes > seen
+
+
+def test_who_waits_sleeps_through_what_it_has_no_use_for(store: Store) -> None:
+    without = {kind_name(RenewalDone)}
+    if store.engine.dialect.name == "postgresql":
+        store.wait_for_change(store.changes, SOON)  # woken once when listening begins
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(store.wait_for_change, store.changes, SOON, without=without)
+        put(store, customer(1))
+        tell(store, RenewalDone(renewal="R1-1"))
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+        tell(store, RenewalConfirmed(renewal="R1-2"))
+
+        waiting.result(SOON.total_seconds() / 2)
+
+
+def test_what_was_told_before_the_wait_began_is_not_slept_through(store: Store) -> None:
+    seen = store.changes
+    tell(store, RenewalConfirmed(renewal="R1-1"))
+    tell(store, RenewalDone(renewal="R1-1"))
+
+    began = time.monotonic()
+    store.wait_for_change(seen, SOON, without={kind_name(RenewalDone)})
+
+    assert time.monotonic() - began < SOON.total_seconds() / 2
+
+
+def tell(store: Store, event: Event) -> None:
+    with store.work() as work:
+        work.emit(event)
 
 
 def test_a_database_that_is_away_is_told_apart(url: str) -> None:

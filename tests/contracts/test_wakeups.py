@@ -15,13 +15,15 @@ import sqlalchemy as sa
 
 from renewal.eventlog.embedded import EmbeddedLog
 from renewal.store.wakeups import Wakeups
-from schema.events import RenewalDone
+from schema.codec import kind_name
+from schema.events import RenewalConfirmed, RenewalDone
 from schema.tables.log import events
 from tests.stores import NOON, opened
 from tests.waits import Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
+    from concurrent.futures import Executor, Future
 
     from renewal.eventlog.embedded import EmbeddedReader
     from renewal.eventlog.port import Record
@@ -76,6 +78,39 @@ def test_a_commit_in_one_process_ends_the_wait_of_another(store: Store, elsewher
     assert store.changes == seen + 1
 
 
+def test_who_has_no_use_for_what_was_told_elsewhere_waits_on(
+    store: Store, elsewhere: Store
+) -> None:
+    listening(store)
+
+    with ThreadPoolExecutor() as pool:
+        waiting = waits_without_done(pool, store)
+        tell(elsewhere)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.5)
+        with elsewhere.work() as work:
+            work.emit(RenewalDone(renewal="R1-2"))
+            work.emit(RenewalConfirmed(renewal="R1-3"))
+        waiting.result()
+
+
+def test_a_commit_by_a_program_that_names_no_kinds_wakes_everybody(
+    store: Store, elsewhere: Store
+) -> None:
+    listening(store)
+
+    with ThreadPoolExecutor() as pool:
+        waiting = waits_without_done(pool, store)
+        with elsewhere.work() as work:
+            work.connection.execute(sa.text("SELECT pg_notify('xuqi', 'an older one')"))
+        waiting.result()
+
+
+def waits_without_done(pool: Executor, store: Store) -> Future[None]:
+    without = {kind_name(RenewalDone)}
+    return pool.submit(store.wait_for_change, store.changes, SOON, without=without)
+
+
 def test_a_commit_between_the_look_and_the_wait_is_heard(store: Store, elsewhere: Store) -> None:
     seen = listening(store).changes
 
@@ -120,9 +155,9 @@ def polled(
     """What it gives though it had found nothing before it began to wait."""
     wait = store.wait_for_change
 
-    def begin(seen: int, timeout: timedelta) -> None:
+    def begin(seen: int, timeout: timedelta, *, without: Collection[str]) -> None:
         meanwhile()
-        wait(seen, timeout)
+        wait(seen, timeout, without=without)
 
     monkeypatch.setattr(store, "wait_for_change", begin)
     return list(reader.poll(10, NEVER))
@@ -143,7 +178,7 @@ def test_a_killed_listener_is_replaced(store: Store, elsewhere: Store) -> None:
 
 def test_a_listener_knocks_every_two_seconds_at_a_database_that_stays_away() -> None:
     engine = sa.create_engine("postgresql+psycopg://nobody@/none?host=/nowhere")
-    listener = Wakeups(engine, "tests", lambda: None)
+    listener = Wakeups(engine, "tests", lambda _told: None)
     listener._ended = ended = Waits(7)
     listener._run(socket.socket())
 
@@ -187,7 +222,7 @@ def test_others_are_told_of_events_only_and_of_nothing_that_is_in_them(store: St
         listener.execute("SELECT pg_notify('xuqi', 'the end')")
         heard = [told.payload for told in listener.notifies(timeout=10, stop_after=2)]
 
-    assert heard == [store._name, "the end"]
+    assert heard == [f"{store._name} {kind_name(RenewalDone)}", "the end"]
 
 
 def test_a_closed_store_listens_no_more(store: Store, elsewhere: Store) -> None:

@@ -37,8 +37,18 @@ class KafkaLog:
     def outlet(self, **settings: object) -> Outlet:
         return Outlet(self._connection, **settings)
 
-    def reader(self, group: str, topics: Collection[str], **settings: object) -> KafkaReader:
-        return KafkaReader(self._connection, group, topics, member=self._member, **settings)
+    def reader(
+        self,
+        group: str,
+        topics: Collection[str],
+        *,
+        without: Collection[str] = (),
+        **settings: object,
+    ) -> KafkaReader:
+        member = self._member
+        return KafkaReader(
+            self._connection, group, topics, member=member, without=without, **settings
+        )
 
     def close(self) -> None:
         self._publisher.close()

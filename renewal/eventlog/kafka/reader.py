@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
-from renewal.eventlog.envelope import Unpacked
+from renewal.eventlog.envelope import Unpacked, kind_in
 from renewal.eventlog.kafka.client import Client, admin_of, collect, unavailable
 from renewal.eventlog.port import LogUnavailableError, Record
 
@@ -56,6 +56,7 @@ class KafkaReader:
         topics: Collection[str],
         *,
         member: str | None,
+        without: Collection[str] = (),
         **settings: object,
     ) -> None:
         self._connection = connection
@@ -67,6 +68,7 @@ class KafkaReader:
         self._group = group
         self._prefix = connection.prefix
         self._topics = [connection.prefix + topic for topic in sorted(topics)]
+        self._without = frozenset(without)
         self._client: Client | None = None
         self._given: dict[TopicPartition, int] = {}  # the first of those not yet committed
         self._behind: dict[TopicPartition, int] = {}  # where the last poll ended
@@ -100,7 +102,15 @@ class KafkaReader:
         if stuck:
             log.warning("a partition is stuck", extra={"consumer": self._group, "places": stuck})
             self._rejoins = True  # not before these records are dealt with
-        return [_record(one, self._prefix) for records in found.values() for one in records]
+        return [_record(one, self._prefix) for one in self._wanted(found)]
+
+    def _wanted(self, found: Mapping[TopicPartition, Sequence[Any]]) -> list[Any]:
+        """
+        Those that are not left out. The last never is: without any, nothing would be committed.
+        """
+        every = [one for records in found.values() for one in records]
+        wanted = [one for one in every[:-1] if kind_in(one.headers) not in self._without]
+        return wanted + every[-1:]
 
     def _open(self) -> Client:
         if self._client is None:

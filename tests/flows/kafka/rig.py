@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from producers.relay import CODES, OTHERS, Relay
-from renewal.delivery import Delivery
+from renewal.delivery import Delivery, unwanted
 from renewal.eventlog.embedded import EmbeddedLog
 from renewal.eventlog.kafka import KafkaLog, KafkaReader, Publisher
 from schema.tables import metadata
@@ -24,7 +24,7 @@ from schema.topics import declared
 from tests.stores import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from renewal.delivery import Consumer
     from renewal.eventlog.kafka import Connection
@@ -87,15 +87,23 @@ class Rig:
                 pass
             relay.claim.close()
 
-    def reader(self, group: str, topics: Sequence[str], **settings: object) -> KafkaReader:
-        reader = self.log.reader(group, topics, **settings)
+    def reader(
+        self,
+        group: str,
+        topics: Sequence[str],
+        *,
+        without: Collection[str] = (),
+        **settings: object,
+    ) -> KafkaReader:
+        reader = self.log.reader(group, topics, without=without, **settings)
         self.stack.callback(reader.close)
         return reader
 
     def delivery(
         self, consumer: Consumer, *, group: str = "", at_most: int = 500, **settings: int
     ) -> Delivery:
-        reader = self.reader(group or consumer.group, consumer.topics, **settings)
+        without = unwanted(consumer)
+        reader = self.reader(group or consumer.group, consumer.topics, without=without, **settings)
         return Delivery(consumer, reader, self.store, at_most=at_most)
 
     def put(self, *records: tuple[str, Any, Any, Any]) -> None:
