@@ -54,7 +54,7 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "which", nargs="*", choices=[*ALL, *LONG, []], help="all but the last two, unless named"
     )
-    parser.add_argument("--chain", type=int, default=5_000, help="renewals through the whole chain")
+    parser.add_argument("--chain", type=int, default=10_000, help="through the whole chain")
     parser.add_argument("--renewals", type=int, default=10_000, help="of a bulk run beside codes")
     parser.add_argument("--items", type=int, default=20_000, help="through four steps in batches")
     parser.add_argument("--peer-items", type=int, default=1_000, help="the same, one by one")

@@ -23,7 +23,7 @@ from consumers.revocation import Revocation
 from consumers.sending import Carriers
 from renewal.clock import SystemClock
 from renewal.cycle import Policies
-from renewal.delivery import Consumer, Delivery, unwanted
+from renewal.delivery import Consumer, Delivery, Hands, unwanted
 from renewal.delivery.batches import nothing
 from renewal.rules.quiet import TaiwanCalendar
 from renewal.store.engine import Store, StoreUnavailableError, no_answer
@@ -37,7 +37,6 @@ from xuqi.settings import Settings, SettingsError, other_secret, read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
-    from concurrent.futures import Executor
 
     from renewal.clock import Clock
     from renewal.eventlog.port import EventLog
@@ -163,11 +162,11 @@ class House:
         self,
         consumer: Consumer,
         *,
-        pool: Executor | None = None,
+        hands: Hands | None = None,
         probe: Callable[[str], None] = nothing,
     ) -> Delivery:
         reader = self.log.reader(consumer.group, consumer.topics, without=unwanted(consumer))
-        return Delivery(consumer, reader, self.store, pool=pool, probe=probe)
+        return Delivery(consumer, reader, self.store, hands=hands, probe=probe)
 
 
 def common_name(work: Work, renewal: Renewal) -> str:

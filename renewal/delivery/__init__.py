@@ -3,6 +3,7 @@
 from renewal.delivery.batches import AT_MOST, Delivery
 from renewal.delivery.consumer import Acting, Consumer, unwanted
 from renewal.delivery.failures import TOO_MANY_OF, TooManyFailuresError
+from renewal.delivery.orders import Hands
 from renewal.delivery.settlement import FIRST_WAIT, LONGEST_WAIT, MOST_TRIES
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Acting",
     "Consumer",
     "Delivery",
+    "Hands",
     "TooManyFailuresError",
     "unwanted",
 ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from renewal.delivery.consumer import Preloading, unwanted
 from renewal.delivery.failures import Lately, complain, in_halves, what_failed
-from renewal.delivery.orders import BEGINS_WITHIN, carry_out
+from renewal.delivery.orders import BEGINS_WITHIN, Hands, carry_out
 from renewal.delivery.settlement import FIRST_WAIT, Settlement
 from renewal.delivery.wave import Begun, Wave
 from renewal.eventlog.port import LogUnavailableError
@@ -22,7 +22,6 @@ from renewal.store.shelf import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from concurrent.futures import Executor
     from datetime import datetime
 
     from renewal.delivery.consumer import Consumer
@@ -47,16 +46,16 @@ def nothing(_point: str) -> None:
 @dataclass
 class Delivery:
     """
-    For a batch: one transaction to prepare, a bounded pool to carry out, one transaction to settle.
+    For a batch: one transaction to prepare, some hands to carry out, one transaction to settle.
 
-    Events of one key go one after another. ``pool`` bounds how many calls are open at once;
+    Events of one key go one after another. ``hands`` bound how many calls are open at once;
     without it there is one at a time.
     """
 
     consumer: Consumer
     reader: Reader
     store: Store
-    pool: Executor | None = None
+    hands: Hands | None = None
     at_most: int = AT_MOST
     probe: Callable[[str], None] = nothing
     _lately: Lately = field(default_factory=Lately)
@@ -144,7 +143,7 @@ class Delivery:
             return self.store.clock.now() - since > BEGINS_WITHIN
 
         self.probe("after intent")
-        answers = carry_out(self.consumer, begun, self.pool, self.probe, too_late)
+        answers = carry_out(self.consumer, begun, self.hands, self.probe, too_late)
         self.probe("after answer")
         self._conclude(list(zip(begun, answers, strict=True)))
 

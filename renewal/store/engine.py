@@ -34,10 +34,13 @@ ANOTHER_WAS_FIRST = ("40001", "40P01")
 #: undefined_table and undefined_column, and what was prepared over another shape of the tables.
 OTHER_TABLES = ("42P01", "42703", "0A000")
 #: Whoever stands still within a transaction loses it, and its locks with it, about as soon as it
-#: may be taken for dead. A server, role or URL that says how long is heeded.
-LETS_GO = """
-SELECT set_config(name, '30s', false) FROM pg_settings
-WHERE name = 'idle_in_transaction_session_timeout' AND source = 'default'
+#: may be taken for dead. Pages are read in the order of an index, and no bitmap has one: before its
+#: first ANALYZE PostgreSQL takes a backlog of the log for short, and would sort the whole of it for
+#: each page. A server, role or URL that says otherwise is heeded.
+OURS = """
+SELECT set_config(name, ours, false) FROM pg_settings
+JOIN (VALUES ('idle_in_transaction_session_timeout', '30s'), ('enable_bitmapscan', 'off'))
+AS wanted (name, ours) USING (name) WHERE source = 'default'
 """
 #: In another zone the last hours of the year 9999, "no end" in a certificate, cannot be read.
 IN_UTC = "SET TIME ZONE 'UTC'"
@@ -296,7 +299,7 @@ def _engine(url: str, synchronous: Synchronous) -> sa.Engine:
 def _prepare_postgresql(connection: Any, _record: object) -> None:  # noqa: ANN401 - psycopg's own
     connection.cursor_factory = _in_binary(connection.cursor_factory)
     # Asked for by a statement: PgBouncer takes no options with the connection.
-    connection.execute(LETS_GO)
+    connection.execute(OURS)
     connection.execute(IN_UTC)
     connection.commit()
 

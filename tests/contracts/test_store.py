@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from renewal.errors import XuqiError
+from renewal.store import log as queries
 from renewal.store import rows
 from renewal.store.engine import Store, StoreUnavailableError
 from renewal.store.inbox import Inbox
@@ -129,6 +130,36 @@ def test_each_key_is_looked_up_before_postgresql_knows_its_tables(
         assert not any("Seq Scan" in line for line in plan)
         (found,) = [line for line in plan if "Index Cond" in line]
         assert ".key" in found
+
+
+BACKLOG = """
+INSERT INTO events (topic, key, kind, identity, at, body)
+  SELECT CASE n % 2 WHEN 0 THEN 'renewals' ELSE 'tokens' END, 'k', 'a kind', n, now(), 'x'
+  FROM generate_series(1, 20000) n
+"""
+
+
+@pytest.mark.postgresql
+@pytest.mark.parametrize("without", [(), ("a kind",)])
+def test_no_more_of_a_backlog_is_read_than_a_page_before_postgresql_knows_its_tables(
+    copy: str, without: tuple[str, ...]
+) -> None:
+    asked: list[tuple[str, Any]] = []
+    with opened(copy) as store:
+        with store.work() as work:
+            work.connection.execute(sa.text(BACKLOG))
+        with store.look() as look:
+            heard = "before_cursor_execute", lambda *told: asked.append(told[2:4])
+            sa.event.listen(look.connection, *heard)
+            queries.events_after(look, ("renewals", "tokens"), 7, 500, without=without)
+            sa.event.remove(look.connection, *heard)
+            explain = look.connection.exec_driver_sql
+            plans = [explain(f"EXPLAIN {sql}", values).scalars().all() for sql, values in asked]
+
+    assert len(plans) == (2 if without else 1)
+    for plan in plans:
+        assert not [line for line in plan if "Sort  (" in line or "Bitmap" in line]
+        assert len([line for line in plan if "using ix_events_topic_seq" in line]) == 2
 
 
 # --- transactions -------------------------------------------------------------------------------

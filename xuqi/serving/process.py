@@ -11,11 +11,11 @@ import signal
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from renewal.delivery import Hands
 from renewal.errors import XuqiError
 from xuqi.logs import check_topics, is_kafka, open_backlog, open_relays
 from xuqi.places import Place, StationPlace, TakenError
@@ -126,13 +126,13 @@ class Serving:
 
     @contextlib.contextmanager
     def _consuming(self) -> Iterator[None]:
-        house, pools, deliveries = self.house, [], []
+        house, every, deliveries = self.house, [], []
         for consumer in house.consumers(self.rooms):
-            pool = None
+            hands = None
             if hasattr(consumer, "carry_out"):
-                pool = ThreadPoolExecutor(house.settings.workers, thread_name_prefix=consumer.group)
-                pools.append(pool)
-            deliveries.append(house.delivery(consumer, pool=pool))
+                hands = Hands(house.settings.workers, consumer.group)
+                every.append(hands)
+            deliveries.append(house.delivery(consumer, hands=hands))
         self.loops += [consuming(delivery, self.stop) for delivery in deliveries]
         if RELAY in self.rooms:
             relays = open_relays(house.settings, house.store, house.log)
@@ -148,8 +148,8 @@ class Serving:
             until = time.monotonic() + STOPS_WITHIN
             for loop in self.loops:
                 loop.thread.join(max(0.0, until - time.monotonic()))
-            for pool in pools:
-                pool.shutdown(wait=False, cancel_futures=True)
+            for hands in every:
+                hands.let_go()
             for delivery in deliveries:
                 delivery.reader.close()
 

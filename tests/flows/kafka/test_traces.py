@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from renewal.delivery import Hands
 from renewal.errors import GatewayUnavailableError
 from renewal.eventlog.trace import derived, parsed, trace_id, trace_of
 from renewal.outcome import Reject
@@ -65,10 +64,11 @@ def _say(what: str, event: Event) -> None:
     logging.getLogger("a library").info(what, extra={"identity": event.identity})
 
 
-@contextmanager
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as threads:
-        yield threads
+@pytest.fixture
+def hands() -> Iterator[Hands]:
+    hands = Hands(4, "tests")
+    yield hands
+    hands.let_go()
 
 
 def said(book: io.StringIO, identity: str) -> list[tuple[str, str | None, str | None]]:
@@ -92,17 +92,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_an_event_is_followed_from_the_producer_through_the_broker_into_a_consumers_lines(
-    rig: Rig, book: io.StringIO
+    rig: Rig, book: io.StringIO, hands: Hands
 ) -> None:
     events = [asked(key) for key in range(20)]
     rig.tell(*events)
     rig.relayed()
     carried = {one.identity: parsed(one.traceparent or "") for one in rig.lying("certificates", 20)}
 
-    with pool() as threads:
-        delivery_ = rig.delivery(Talking())
-        delivery_.pool = threads
-        drain(delivery_)
+    delivery_ = rig.delivery(Talking())
+    delivery_.hands = hands
+    drain(delivery_)
 
     for event in events:
         trace = carried[event.identity]
@@ -111,15 +110,14 @@ def test_an_event_is_followed_from_the_producer_through_the_broker_into_a_consum
 
 
 def test_on_the_embedded_log_the_lines_have_the_trace_that_kafka_would_carry(
-    store: Store, book: io.StringIO
+    store: Store, book: io.StringIO, hands: Hands
 ) -> None:
     events = [asked(key, number) for key in range(10) for number in (1, 2)]
     tell(store, *events)
 
-    with pool() as threads:
-        delivery_ = delivery(Talking(), store)
-        delivery_.pool = threads
-        run(delivery_)
+    delivery_ = delivery(Talking(), store)
+    delivery_.hands = hands
+    run(delivery_)
     logging.getLogger("a library").info("outside")
 
     for event in events:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from renewal.delivery import TooManyFailuresError
+from renewal.delivery import Hands, TooManyFailuresError
 from renewal.outcome import Reject
 from renewal.store.shelf import ConflictError
 from schema.events import RenewalDone
@@ -179,14 +178,14 @@ def test_a_gateway_that_takes_many_is_asked_once(store: Store) -> None:
     assert effects(store) == [(1, 1), (2, 1)]
 
 
-def test_a_pool_carries_out_several_keys_at_once(store: Store) -> None:
+def test_several_hands_carry_out_several_keys_at_once(store: Store) -> None:
     tell(store, *(asked(key, number) for number in (1, 2) for key in range(10)))
     consumer = Acting()
     running = delivery(consumer, store)
+    running.hands = hands = Hands(4, "tests")
 
-    with ThreadPoolExecutor(4) as pool:
-        running.pool = pool
-        run(running)
+    run(running)
+    hands.let_go()
 
     assert sorted(effects(store)) == [(key, number) for key in range(10) for number in (1, 2)]
     assert [number for key, number in effects(store) if key == 3] == [1, 2]
