@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
@@ -20,10 +20,12 @@ from consumers.sending import (
 )
 from renewal.gateways.sms.port import Lane
 from renewal.outcome import Done, IfInterrupted, Outcome, Retry
-from renewal.rules.quiet import Calendar, allowed_from
-from renewal.rules.suppression import Contact
+from renewal.rules.quiet import NEWS_HOURS, Calendar, allowed_from
+from renewal.rules.suppression import SMS_A_DAY, Contact, cap_ends
+from renewal.rules.taipei import day_of, start_of
 from renewal.rules.window import closes_at, opens_at
 from renewal.store import fee_books
+from renewal.store.messages import texts_since
 from schema import events as e
 from schema.policy import Channel, Storage
 from templates import facts as f
@@ -67,7 +69,7 @@ class _About:
     payment: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Notices:
     group: ClassVar[str] = "notices"
     topics: ClassVar[tuple[str, ...]] = (
@@ -92,6 +94,7 @@ class Notices:
     voice: Voice
     policies: Policies
     calendar: Calendar
+    _texts: dict[int, int] = field(init=False, default_factory=dict)  # of today, by customer
 
     def preload(self, events: Sequence[e.Event], work: Work) -> None:
         payments = [event.payment for event in events if hasattr(event, "payment")]
@@ -103,6 +106,10 @@ class Notices:
         work.certificates.load(keys)
         work.customers.load(work.certificates.get(key).customer for key in keys)
         work.messages.load(_message_id(event) for event in events)
+        left = [event.certificate for event in events if isinstance(event, e.RenewalWindowLeft)]
+        customers = set(filter(None, (work.certificates.get(key).customer for key in left)))
+        today = texts_since(work, customers, start_of(day_of(work.at)))
+        self._texts = {customer: sum(texts) for customer, texts in today.items()}
 
     def prepare(self, event: e.Event, work: Work, *, again: bool) -> Order | Outcome:
         about = _about(event, work)
@@ -122,9 +129,10 @@ class Notices:
             work.decide(about.certificate.id, "notice", "not sent", "no address is usable")
             return Done()
         if channel is Channel.SMS and isinstance(event, e.RenewalWindowLeft):
-            until = allowed_from(work.at, channel, self.calendar)
+            until = self._not_before(customer, work.at, claimed=known is not None)
             if until > work.at:
-                return Retry(until - work.at, "quiet hours", spends_a_try=False)
+                return Retry(until - work.at, "it can wait", spends_a_try=False)
+            self._texts[customer.id] = self._texts.get(customer.id, 0) + 1
         facts = self._facts(event, about, customer, work)
         out = self._written(message, facts, customer, channel, work)
         renewal = about.renewal.id if about.renewal else None
@@ -137,6 +145,15 @@ class Notices:
         """
         window = self.policies.of(event.product).window
         return now - closes_at(event.not_after, window) > STALE
+
+    def _not_before(self, customer: Customer, now: datetime, *, claimed: bool) -> datetime:
+        """
+        From when on a text that urges nobody may be sent: on a day that has no other one, and
+        in its later hours, so that it takes the day's text from no reminder.
+        """
+        full = not claimed and self._texts.get(customer.id, 0) >= SMS_A_DAY
+        since = cap_ends(now) if full else now
+        return allowed_from(since, Channel.SMS, self.calendar, hours=NEWS_HOURS)
 
     def _channel(self, event: e.Event, customer: Customer) -> Channel | None:
         """

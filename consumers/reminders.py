@@ -229,9 +229,9 @@ class Reminders:
         kept = [one for one in told if self.owing.still_wanted(one, customer, channel, work)]
         if not ask:  # else it may have been sent as it was: then it has told of nothing later
             kept = [self._most_urgent(one, message.id, work) for one in kept]
-        until = self.routes.resumes(message, kept, customer, work.at)
+        until = self.routes.resumes(message, kept, customer, work.at) if kept else work.at
         way_out = self._way_out(customer, kept, channel, work)
-        if kept and until > work.at:
+        if until > work.at:
             if not ask and self._is_taken(way_out, work.at, until):
                 return self._given_up(message.id, [one.certificate.id for one in kept], work)
             return Retry(until - work.at, QUIET, spends_a_try=False)

@@ -13,6 +13,7 @@ from renewal.rules.suppression import Contact, Suppression
 from renewal.rules.taipei import day_of, start_of
 from renewal.rules.window import closes_at
 from renewal.store import messages as message_queries
+from renewal.store.messages import Texts
 from schema.policy import Channel
 
 if TYPE_CHECKING:
@@ -56,13 +57,13 @@ class Routes:
     """
 
     calendar: Calendar
-    _sms_today: dict[int, int] = field(default_factory=dict)  # by customer
+    _texts: dict[int, Texts] = field(default_factory=dict)  # of today, by customer
 
     def look(self, customers: Collection[int], work: Work) -> None:
         """
         Read what a batch of events of these customers needs.
         """
-        self._sms_today = message_queries.sms_today(work, customers, start_of(day_of(work.at)))
+        self._texts = message_queries.texts_since(work, customers, start_of(day_of(work.at)))
 
     def route(
         self, customer: Customer, owed: Sequence[Owed], channels: Sequence[Channel], now: datetime
@@ -79,7 +80,7 @@ class Routes:
                 channel=channel,
                 opted_out=customer.opted_out,
                 contact=contact(customer, channel),
-                sms_sent_today=self._sms_today.get(customer.id, 0),
+                sms_sent_today=self._counted(customer, owed, now),
             )
             if why is None or why.defers:
                 until = self.free_from(now, channel, step, cap=why is not None)
@@ -108,7 +109,7 @@ class Routes:
         """
         if customer.opted_out or contact(customer, Channel.SMS) is not Contact.GOOD:
             return None
-        cap = self._sms_today.get(customer.id, 0) >= suppression.SMS_A_DAY
+        cap = self._counted(customer, owed, now) >= suppression.SMS_A_DAY
         until = max(since, self.free_from(now, Channel.SMS, _step(owed), cap=cap))
         until = self.free_from(until, Channel.SMS, _step(owed), cap=False)
         return until if until < min(_until(owed, now), since + ONE_DAY) else None
@@ -121,10 +122,9 @@ class Routes:
         """
         channel = Channel(message.channel)
         mine = message.owed_at >= start_of(day_of(now))  # it is counted among today's itself
-        others = self._sms_today.get(customer.id, 0) - mine
+        others = self._counted(customer, kept, now) - mine
         cap = channel is Channel.SMS and others >= suppression.SMS_A_DAY
-        step = min((one.threshold for one in kept), default=0)
-        return self.free_from(now, channel, step, cap=cap)
+        return self.free_from(now, channel, _step(kept), cap=cap)
 
     def left(self, owed: Sequence[Owed], work: Work) -> list[Channel]:
         """
@@ -165,7 +165,21 @@ class Routes:
         return not patient or later >= way_out.until
 
     def one_more_text(self, customer: int) -> None:
-        self._sms_today[customer] = self._sms_today.get(customer, 0) + 1
+        today = self._texts.get(customer, Texts())
+        self._texts[customer] = today._replace(reminders=today.reminders + 1)
+
+    def _counted(self, customer: Customer, owed: Sequence[Owed], now: datetime) -> int:
+        """
+        The texts of today that this one may not be added to.
+
+        A notice that was first puts a reminder off until tomorrow, but never past its step.
+        """
+        today = self._texts.get(customer.id, Texts())
+        if today.notices and self.free_from(now, Channel.SMS, _step(owed), cap=True) < _until(
+            owed, now
+        ):
+            return today.reminders + today.notices
+        return today.reminders
 
 
 def _step(owed: Sequence[Owed]) -> int:

@@ -164,13 +164,8 @@ class House:
         *,
         hands: Hands | None = None,
         probe: Callable[[str], None] = nothing,
-        every_kind: bool = False,
     ) -> Delivery:
-        """
-        Its events, and only those kinds of its topics that it uses, unless ``every_kind`` is read.
-        """
-        without = frozenset[str]() if every_kind else unwanted(consumer)
-        reader = self.log.reader(consumer.group, consumer.topics, without=without)
+        reader = self.log.reader(consumer.group, consumer.topics, without=unwanted(consumer))
         return Delivery(consumer, reader, self.store, hands=hands, probe=probe)
 
 

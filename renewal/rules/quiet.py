@@ -11,11 +11,17 @@ from renewal.rules.taipei import TAIPEI, day_of, start_of
 from schema.policy import Channel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from holidays import HolidayBase
 
 #: Promotional SMS is barred from 12:30 to 13:30 and from 21:00 to 09:00, Taipei (Twilio's
 #: guidelines for Taiwan). Reminders keep to it; codes are exempt and never come here.
 SMS_HOURS = ((time(9), time(12, 30)), (time(13, 30), time(21)))  #: from, until; until excluded
+
+#: A text that urges nobody leaves the morning to the reminders that were put off for the night:
+#: of two texts that may go from one moment on it is the second.
+NEWS_HOURS = SMS_HOURS[1:]
 
 #: These steps of the ladder go out on any day: the next business day may be after the expiry.
 URGENT_STEPS = frozenset({1, 0})
@@ -41,7 +47,12 @@ class TaiwanCalendar:
 
 
 def allowed_from(
-    moment: datetime, channel: Channel, calendar: Calendar, *, step: int | None = None
+    moment: datetime,
+    channel: Channel,
+    calendar: Calendar,
+    *,
+    step: int | None = None,
+    hours: Sequence[tuple[time, time]] = SMS_HOURS,
 ) -> datetime:
     """
     Return the moment itself if a reminder may be sent then, else the next one that may.
@@ -54,14 +65,14 @@ def allowed_from(
     for ahead in range(_DAYS_AHEAD + 1):
         day = day_of(moment) + timedelta(days=ahead)
         if step in URGENT_STEPS or calendar.is_business_day(day):
-            hour = _hour_from(max(moment, start_of(day)), day)
+            hour = _hour_from(max(moment, start_of(day)), day, hours)
             if hour is not None:
                 return hour
     raise ValueError(f"the calendar has no business day in {_DAYS_AHEAD} days")
 
 
-def _hour_from(moment: datetime, day: date) -> datetime | None:
-    for begins, ends in SMS_HOURS:
+def _hour_from(moment: datetime, day: date, hours: Sequence[tuple[time, time]]) -> datetime | None:
+    for begins, ends in hours:
         if moment < _at(day, ends):
             return max(moment, _at(day, begins))
     return None

@@ -23,6 +23,15 @@ class Told(NamedTuple):
     threshold: int
 
 
+class Texts(NamedTuple):
+    """
+    How many text messages other than codes a customer got.
+    """
+
+    reminders: int = 0
+    notices: int = 0
+
+
 def claim(certificate: int, threshold: int, channel: str, message: str) -> dict[str, object]:
     return {
         "certificate": certificate,
@@ -86,14 +95,15 @@ def claimed_channels(work: Work, claims: Collection[Told]) -> dict[Told, set[str
     return found
 
 
-def sms_today(work: Work, customers: Collection[int], since: datetime) -> dict[int, int]:
+def texts_since(work: Work, customers: Collection[int], since: datetime) -> dict[int, Texts]:
     """
-    How many text messages other than codes each of these customers got since then.
+    Of those of these customers who got a text message other than a code since then.
     """
-    found: dict[int, int] = {}
+    found: dict[int, Texts] = {}
+    reminder = sa.case((messages.c.kind == "reminder", 1))
     for page in pages(customers):
         query = (
-            sa.select(messages.c.customer, sa.func.count())
+            sa.select(messages.c.customer, sa.func.count(reminder), sa.func.count())
             .where(
                 among(messages.c.customer, page),
                 messages.c.channel == "sms",
@@ -106,7 +116,8 @@ def sms_today(work: Work, customers: Collection[int], since: datetime) -> dict[i
             )
             .group_by(messages.c.customer)
         )
-        found |= {row[0]: row[1] for row in work.connection.execute(query)}
+        for customer, reminders, texts in work.connection.execute(query):
+            found[customer] = Texts(reminders, texts - reminders)
     return found
 
 

@@ -35,12 +35,7 @@ class OneProcess:
 
     def __post_init__(self) -> None:
         self._deliveries = [
-            # Nobody has decided yet which of two texts of one moment goes first, a notice or a
-            # reminder that was put off for the night: every kind is read, and the reminder does.
-            (
-                self.house.delivery(consumer, every_kind=True),
-                frozenset(map(kind_name, consumer.kinds)),
-            )
+            (self.house.delivery(consumer), frozenset(map(kind_name, consumer.kinds)))
             for consumer in self.house.consumers()
         ]
 

@@ -11,11 +11,13 @@ import pytest
 from renewal.errors import GatewayUnavailableError
 from renewal.gateways.sms.mailbox import AnswerLost, Refused, Reported, Unavailable
 from renewal.gateways.sms.port import Report
-from renewal.store.rows import Payment
+from renewal.store.rows import Message, Payment
 from schema.events import MessageFailed
 from tests.flows.reminders.town import BROWSER, CARD, TOKEN, Town, taipei
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from renewal.gateways.sms.port import Sms
 
 END = taipei("2026-03-20 23:59:59")  #: a Friday
@@ -190,6 +192,56 @@ def test_a_message_handed_over_today_counts_today_whenever_it_was_claimed(town: 
     town.until("2026-03-04 18:00")
 
     assert [at[:10] for _, at in town.sent()] == ["2026-03-03", "2026-03-04"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "told", "sent"),
+    [
+        ("2026-03-05", 3, "2026-03-04 09:00"),  # step 1: tomorrow it would be step 0
+        ("2026-03-04", 1, "2026-03-04 09:00"),  # step 0
+        ("2026-03-07", 7, "2026-03-05 09:00"),  # step 3 has two days
+    ],
+)
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_notice_of_the_same_day_costs_a_reminder_a_day_but_not_its_step(
+    town: Town, ends: str, told: int, sent: str, *, claimed: bool
+) -> None:
+    midnight = taipei("2026-03-04 00:00")
+    if claimed:
+        town.sms_fault = lambda _sms: Unavailable()
+        town.clock.set(taipei("2026-03-03 20:58"))
+    town.add(1, taipei(f"{ends} 23:59:59"), told=told + claimed * 100, mail=False)
+    town.turn()
+    town.clock.set(midnight)
+    got_a_notice(town, 1, midnight)
+    town.sms_fault = lambda _sms: None
+
+    town.until("2026-03-05 12:00")
+
+    assert town.sent()[0] == ("sms", sent)
+
+
+def got_a_notice(town: Town, customer: int, at: datetime) -> None:
+    with town.store.work() as work:
+        work.messages.put(
+            Message(
+                id="N1",
+                kind="receipt",
+                customer=customer,
+                channel="sms",
+                state="handed over",
+                owed_at=at,
+                claimed_at=at,
+                handed_at=at,
+                ended_at=None,
+                carrier_id="1",
+                code="",
+                text_hash=b"",
+                instead_of=None,
+                renewal=None,
+                version=1,
+            )
+        )
 
 
 @pytest.mark.parametrize("mail", [True, False])
