@@ -44,6 +44,7 @@ FIRST, SECOND, THIRD = (
 class Engine(Protocol):
     """A log, and what the tests do to it besides."""
 
+    stack: ExitStack
     log: EventLog
 
     def reader(
@@ -53,7 +54,9 @@ class Engine(Protocol):
         without: Collection[str] = (),
     ) -> Reader:
         """A reader that is closed at the end, if not before."""
-        ...
+        reader = self.log.reader(group, topics, without=without)
+        self.stack.callback(reader.close)
+        return reader
 
     def restarted(self) -> Engine:
         """The same log as another process has it."""
@@ -69,7 +72,7 @@ class Engine(Protocol):
 
 
 @dataclass
-class Embedded:
+class Embedded(Engine):
     url: str
     stack: ExitStack
     store: Store = field(init=False)
@@ -78,16 +81,6 @@ class Embedded:
     def __post_init__(self) -> None:
         self.store = self.stack.enter_context(opened(self.url))
         self.log = EmbeddedLog(self.store)
-
-    def reader(
-        self,
-        group: str = "tests",
-        topics: Sequence[str] = ("renewals",),
-        without: Collection[str] = (),
-    ) -> Reader:
-        reader = self.log.reader(group, topics, without=without)
-        self.stack.callback(reader.close)
-        return reader
 
     def restarted(self) -> Embedded:
         return Embedded(self.url, self.stack)
@@ -104,7 +97,7 @@ class Embedded:
 
 
 @dataclass
-class OnKafka:
+class OnKafka(Engine):
     connection: Connection
     stack: ExitStack
     log: EventLog = field(init=False)
@@ -112,16 +105,6 @@ class OnKafka:
     def __post_init__(self) -> None:
         self.log = log = KafkaLog(self.connection)
         self.stack.callback(log.close)
-
-    def reader(
-        self,
-        group: str = "tests",
-        topics: Sequence[str] = ("renewals",),
-        without: Collection[str] = (),
-    ) -> Reader:
-        reader = self.log.reader(group, topics, without=without)
-        self.stack.callback(reader.close)
-        return reader
 
     def restarted(self) -> OnKafka:
         return OnKafka(self.connection, self.stack)
