@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import PackageLoader, StrictUndefined, TemplateNotFound, select_autoescape
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -80,8 +81,22 @@ class Voice:
         return template.render(facts=facts)
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """
+    The fields of what a template is given need no looking at: a mail asks for thirty.
+    """
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ANN401 - jinja2's
+        return attr in _fields(obj.__class__) or super().is_safe_attribute(obj, attr, value)
+
+
+@cache
+def _fields(kind: type) -> frozenset[str]:
+    return frozenset(one.name for one in fields(kind)) if is_dataclass(kind) else frozenset()
+
+
 def _environment(bank: Bank) -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+    environment = _Sandbox(
         loader=PackageLoader("templates", ""),
         undefined=StrictUndefined,
         autoescape=select_autoescape(("html",), default=False),

@@ -297,7 +297,10 @@ def _engine(url: str, synchronous: Synchronous) -> sa.Engine:
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:  # noqa: ANN401 - psycopg's own
+    from psycopg.types.array import ListBinaryDumper  # noqa: PLC0415 - not there beside SQLite
+
     connection.cursor_factory = _in_binary(connection.cursor_factory)
+    connection.adapters.register_dumper(list, ListBinaryDumper)  # each text in a list is quoted
     # Asked for by a statement: PgBouncer takes no options with the connection.
     connection.execute(OURS)
     connection.execute(IN_UTC)

@@ -1,4 +1,4 @@
-"""The rows of the tables as frozen values, field for column."""
+"""The rows of the tables as frozen values, field for column and in their order."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 import msgspec
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class Row(msgspec.Struct, frozen=True):
     pass
 
 
-class Customer(Row, frozen=True, kw_only=True):
+class Customer(Row, frozen=True):
     id: int
     reference_hash: bytes
     id_number_sealed: bytes
@@ -29,7 +29,7 @@ class Customer(Row, frozen=True, kw_only=True):
     version: int
 
 
-class Enrolment(Row, frozen=True, kw_only=True):
+class Enrolment(Row, frozen=True):
     customer: int
     product: str
     customer_class: int
@@ -39,7 +39,7 @@ class Enrolment(Row, frozen=True, kw_only=True):
     version: int
 
 
-class Certificate(Row, frozen=True, kw_only=True):
+class Certificate(Row, frozen=True):
     id: int
     customer: int | None
     product: str
@@ -62,7 +62,7 @@ class Certificate(Row, frozen=True, kw_only=True):
     version: int
 
 
-class Renewal(Row, frozen=True, kw_only=True):
+class Renewal(Row, frozen=True):
     id: str
     certificate: int
     customer: int
@@ -89,7 +89,7 @@ class Renewal(Row, frozen=True, kw_only=True):
     version: int
 
 
-class Challenge(Row, frozen=True, kw_only=True):
+class Challenge(Row, frozen=True):
     id: str
     customer: int
     action: str
@@ -106,7 +106,7 @@ class Challenge(Row, frozen=True, kw_only=True):
     superseded_at: datetime | None
 
 
-class Message(Row, frozen=True, kw_only=True):
+class Message(Row, frozen=True):
     id: str
     kind: str
     customer: int
@@ -124,7 +124,7 @@ class Message(Row, frozen=True, kw_only=True):
     version: int
 
 
-class Payment(Row, frozen=True, kw_only=True):
+class Payment(Row, frozen=True):
     id: str
     customer: int
     certificate: int

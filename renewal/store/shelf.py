@@ -86,8 +86,9 @@ class Shelf(Generic[R]):
         Return the rows of a query over the whole table; what is here already stays as it is here.
         """
         found = self._connection.execute(query, named or {})
-        names = tuple(found.keys())
-        return [self.remember(self._row(**dict(zip(names, row)))) for row in found.all()]  # noqa: B905 - a row has its names
+        if tuple(found.keys()) != self._row.__struct_fields__:
+            raise TypeError(f"{self._row.__name__} has not the fields of {self._table.name}")
+        return [self.remember(self._row(*row)) for row in found.all()]
 
     def remember(self, row: R) -> R:
         key = self._key(row)

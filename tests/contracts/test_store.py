@@ -308,6 +308,14 @@ def test_a_row_comes_back_as_it_was_put(store: Store) -> None:
         assert look.certificates.get(1) == given
 
 
+def test_columns_in_another_order_are_never_taken_for_a_row(store: Store) -> None:
+    put(store, customer(1))
+    backwards = sa.select(*reversed(people.customers.columns))
+
+    with store.look() as look, pytest.raises(TypeError, match="Customer has not the fields"):
+        look.customers.read(backwards)
+
+
 def test_rows_are_loaded_by_keys_with_or_without_a_row(store: Store) -> None:
     put(store, *(customer(number) for number in range(1, 1201)))
 
