@@ -11,6 +11,7 @@ import psycopg
 from bench import servers
 
 STEPS = ("requested", "approved", "issued", "notified")
+ROWS_A_STEP = 3  #: one noted, one changed, one told
 BATCH = 500
 BODY = b"x" * 200
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 
 from bench import bank, pipeline, rooms, servers
-from bench.figures import Figure, at_least, median, ratio, rounded
+from bench.figures import Figure, at_least, median, rounded
 from schema.tables.log import dead_letters, inbox, parked
 from schema.tables.renewals import renewals
 from xuqi.serving.rooms import CONSUMERS
@@ -33,6 +33,7 @@ WAIT = timedelta(seconds=1)
 #: Seconds. Each look counts rows, on the cores that are measured.
 LOOK_EVERY, PATIENCE = 0.25, 60.0
 QUIET = 1.0  #: seconds without a step, after which there comes no more
+_ROWS = sa.text("SELECT sum(n_tup_ins + n_tup_upd + n_tup_del)::bigint FROM pg_stat_user_tables")
 METHOD = (
     "Renewals: half securities-browser, half cooperative-card (hold, capture), confirmed and on "
     "the log beforehand; then every consumer of the house until all is quiet, with the customers' "
@@ -42,7 +43,8 @@ METHOD = (
     "(`xuqi serve`), beside the customers'. Embedded log; SQLite, WAL, synchronous=FULL, and "
     "PostgreSQL with fsync; providers that do nothing. A step is one event settled by one "
     "consumer. The bare pipeline beside it: four steps with the driver itself, batches of 500; "
-    "both {rounds} times in turn, the median."
+    "both {rounds} times in turn, the median. Rows written: added, changed or removed while it "
+    "ran, by PostgreSQL's own count (`pg_stat_user_tables`); {bare} a step by the bare driver."
 )
 
 
@@ -54,7 +56,7 @@ class Run:
 
     renewals_a_second: float
     steps_a_second: float
-    steps_each: float
+    rows_a_step: float | None  #: that were written, where the database counts them
 
 
 def figures(*, renewals: int, items: int, rounds: int = 3) -> list[Figure]:
@@ -76,9 +78,11 @@ def _on(name: str, server: str | None, *, renewals: int, items: int, rounds: int
             bare.append(pipeline.items_a_second(url, items))
         with servers.emptied(server) as url:
             ours.append(run(url, renewals))
-    share = ratio(
-        [one.steps_a_second for one in ours], [rate * len(pipeline.STEPS) for rate in bare]
-    )
+    shares = [
+        one.steps_a_second / (rate * len(pipeline.STEPS))
+        for one, rate in zip(ours, bare, strict=True)
+    ]
+    share = median(shares)
     renewals_a_second = median([one.renewals_a_second for one in ours])
     steps_a_second = median([one.steps_a_second for one in ours])
     driver = len(pipeline.STEPS) * median(bare)
@@ -90,7 +94,7 @@ def _on(name: str, server: str | None, *, renewals: int, items: int, rounds: int
             shown=", ".join(
                 (rounded(renewals_a_second, "renewals/s"), rounded(steps_a_second, "steps/s"))
             ),
-            method=METHOD.format(rounds=rounds),
+            method=METHOD.format(rounds=rounds, bare=pipeline.ROWS_A_STEP),
         ),
         at_least(
             f"the same of the bare driver's rate, per step, {name}",
@@ -99,7 +103,24 @@ def _on(name: str, server: str | None, *, renewals: int, items: int, rounds: int
             GOAL,
             shown=f"{rounded(100 * share, '%')} of {rounded(driver, 'steps/s')}",
         ),
+        *_by_rows(name, shares, [one.rows_a_step for one in ours if one.rows_a_step]),
     ]
+
+
+def _by_rows(name: str, shares: list[float], rows: list[float]) -> Iterator[Figure]:
+    """
+    The share for equal work: a step of the chain writes more rows than one of the bare pipeline.
+    """
+    if rows:
+        bare = pipeline.ROWS_A_STEP
+        share = 100 * median([one * each / bare for one, each in zip(shares, rows, strict=True)])
+        each = f"{rounded(median(rows), 'rows')} a step, the bare driver {bare}"
+        yield Figure(
+            what=f"the same per row written, {name}",
+            value=share,
+            unit="%",
+            shown=f"{rounded(share, '%')}; {each}",
+        )
 
 
 def run(url: str, count: int) -> Run:
@@ -113,6 +134,7 @@ def run(url: str, count: int) -> Run:
             bank.take_in(house, 1, count)
             asked = bank.ask(house, 1, count)
             signatures = [one.signature() for one in asked]
+            before = _rows_written(house)
             began = time.perf_counter()
             begin()
             for start in range(0, count, bank.PAGE):
@@ -123,7 +145,8 @@ def run(url: str, count: int) -> Run:
             _until(house, renewals.c.state == "done", count)
             seconds = _quiet_since(house) - began
             steps = _all_well(house, count)
-    return Run(count / seconds, steps / seconds, steps / count)
+        written = _rows_written(house) - before
+    return Run(count / seconds, steps / seconds, written / steps or None)
 
 
 def _at_the_door(house: House) -> AbstractContextManager[Callable[[], object]]:
@@ -168,6 +191,22 @@ def _quiet_since(house: House) -> float:
         now = _steps(house)
         steps, last = now, time.perf_counter() if now > steps else last
     return last
+
+
+def _rows_written(house: House) -> int:
+    """
+    By the database's own count; 0 where it keeps none. A session tells it at its end at the latest.
+    """
+    if house.store.engine.dialect.name != "postgresql":
+        return 0
+    house.store.engine.dispose()
+    told, found = -1, 0
+    while told != found:
+        time.sleep(QUIET / 2)
+        with house.store.engine.connect() as connection:
+            told, found = found, connection.scalar(_ROWS) or 0
+    house.store.engine.dispose()
+    return found
 
 
 def _steps(house: House) -> int:
