@@ -54,7 +54,7 @@ def server() -> Iterator[str]:
             marks=POSTGRESQL,
         ),
         pytest.param("codes", "code, request to hand-over, SQLite: p50 / p99", marks=ON_SERVERS),
-        pytest.param("relay", "relay to Kafka, store PostgreSQL", marks=ON_SERVERS),
+        pytest.param("relay", "events to Kafka by the client alone", marks=ON_SERVERS),
     ],
 )
 def test_each_benchmark_measures_something(
