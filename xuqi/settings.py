@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from dataclasses import dataclass, fields
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,6 +25,11 @@ SECRET_PREFIX = "XUQI_SECRET_"  # noqa: S105 - the name of a setting
 #: The least and the most that a number may be.
 RANGES = {"port": (0, 65_535), "metrics_port": (0, 65_535), "replication": (1, 32_767)}
 ANY_NUMBER = (1, 1_000)
+#: Bytes of a secret at least: 128 bits. An HMAC key of less than 112 protects nothing any more
+#: (NIST SP 800-131A, 10).
+SHORTEST = 16
+#: Of the one by which tokens know their station: a key of AES (FIPS 197), or of triple DES.
+OF_A_TOKEN = (16, 24, 32)
 BACKENDS = frozenset({"sqlite", "postgresql"})
 
 
@@ -143,12 +149,14 @@ def read_keys(settings: Settings, environment: Mapping[str, str] = os.environ) -
     the first start; in a folder that was named it is there, or that is the wrong folder.
 
     Raises:
-        SettingsError: a secret is missing, cannot be read, or cannot be made.
+        SettingsError: a secret is missing, cannot be read or made, is no key, or is that of
+            another purpose, too.
     """
     folder = settings.secrets or settings.home / "secrets"
     found = {}
     for field in fields(Keys):
-        given = environment.get(SECRET_PREFIX + field.name.upper())
+        variable = SECRET_PREFIX + field.name.upper()
+        given = environment.get(variable)
         path = folder / f"{field.name}.key"
         length = 12 if field.name == "tokens" else 32  # 24 hex digits: an AES-192 key
         try:
@@ -163,7 +171,22 @@ def read_keys(settings: Settings, environment: Mapping[str, str] = os.environ) -
             raise SettingsError(f"XUQI_SECRETS: {error}") from error
         except OSError as error:
             raise SettingsError(f"{path} cannot be made: {error.strerror}") from error
+        why = _no_key(field.name, len(found[field.name].value))
+        if why:
+            raise SettingsError(f"{variable if given else path} {why}")
+    for one, other in combinations(found, 2):
+        if found[one] == found[other]:
+            raise SettingsError(f"XUQI_SECRETS: {one} and {other} are the same; each has its own")
     return Keys(**found)
+
+
+def _no_key(name: str, length: int) -> str | None:
+    """
+    Why a secret of so many bytes is none for its purpose.
+    """
+    if name == "tokens" and length not in OF_A_TOKEN:
+        return f"has {length} bytes: a token's management key has 16, 24 or 32"
+    return f"has {length} bytes: at least {SHORTEST} are a key" if length < SHORTEST else None
 
 
 def other_secret(settings: Settings, name: str, environment: Mapping[str, str] = os.environ) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import pytest
 
 from back_office.imports.sample import customer_rows, write_customers
+from renewal.keys import Keys
 from tests.flows.command.test_serve import started
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from tests.flows.command.sample import Bank
 
 HIDDEN = "hunter2"
+SHORT = f"{HIDDEN}-{HIDDEN}"  #: 15 bytes
 
 
 def only_line(said: str) -> str:
@@ -81,6 +84,42 @@ def test_in_a_folder_of_secrets_that_was_named_none_is_made(bank: Bank, tmp_path
     assert result.exit_code == 2, result.output
     assert "wrong folder/columns.key" in only_line(result.stderr)
     assert not (tmp_path / "wrong folder").exists()
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Keys)])
+def test_a_secret_that_is_too_short_for_a_key_is_named_and_not_shown(bank: Bank, name: str) -> None:
+    path = bank.home / "secrets" / f"{name}.key"
+    whole = path.read_text()
+    path.chmod(0o600)
+    path.write_text(SHORT)
+
+    in_a_file = bank.run("status")
+    path.write_text(whole)
+    bank.environment[f"XUQI_SECRET_{name.upper()}"] = SHORT
+    in_the_environment = bank.run("status")
+
+    for result, where in ((in_a_file, path.name), (in_the_environment, f"_{name.upper()}")):
+        assert result.exit_code == 2, result.output
+        assert f"{where} has 15 bytes" in only_line(result.stderr)
+
+
+def test_one_key_for_two_purposes_is_refused(bank: Bank) -> None:
+    """Who knows what the digits are derived from could make the fingerprints of all codes."""
+    bank.environment["XUQI_SECRET_PEPPER"] = (bank.home / "secrets" / "codes.key").read_text()
+
+    result = bank.run("status")
+
+    assert result.exit_code == 2, result.output
+    assert "codes and pepper" in only_line(result.stderr)
+
+
+def test_a_management_key_that_no_token_has_is_refused(bank: Bank) -> None:
+    bank.environment["XUQI_SECRET_TOKENS"] = "0" * 25
+
+    result = bank.run("status")
+
+    assert result.exit_code == 2, result.output
+    assert "XUQI_SECRET_TOKENS has 25 bytes" in only_line(result.stderr)
 
 
 def test_nobody_is_taken_in_with_another_key_than_those_before(bank: Bank, tmp_path: Path) -> None:
