@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from renewal.cycle import Policies
-    from renewal.store.rows import Certificate, Customer, Renewal
+    from renewal.store.rows import Certificate, Customer, Message, Renewal
     from renewal.store.work import Work
     from templates.voice import Voice
 
@@ -48,8 +48,9 @@ REASONS = {
 }
 
 
-#: After so long, what a customer should have heard is told no more.
-STALE = timedelta(days=7)
+#: After so long, what a customer should have heard is told no more. The longest row of days
+#: without a text, Lunar New Year with its weekends, is ten.
+STALE = timedelta(days=14)
 
 
 @dataclass(frozen=True)
@@ -128,16 +129,20 @@ class Notices:
         if channel is None:
             work.decide(about.certificate.id, "notice", "not sent", "no address is usable")
             return Done()
-        if channel is Channel.SMS and isinstance(event, e.RenewalWindowLeft):
-            until = self._not_before(customer, work.at, claimed=known is not None)
-            if until > work.at:
-                return Retry(until - work.at, "it can wait", spends_a_try=False)
-            self._texts[customer.id] = self._texts.get(customer.id, 0) + 1
+        if channel is Channel.SMS:
+            others = self._other_texts(customer, known, work.at)
+            if isinstance(event, e.RenewalWindowLeft):
+                until = self._not_before(others, work.at)
+                if until > work.at:
+                    return Retry(until - work.at, "it can wait", spends_a_try=False)
+            self._texts[customer.id] = others + 1
         facts = self._facts(event, about, customer, work)
         out = self._written(message, facts, customer, channel, work)
         renewal = about.renewal.id if about.renewal else None
         claim(work, out, kind=facts.message, customer=customer.id, renewal=renewal)
-        return Order(about.certificate.id, replace(out, ask=again))
+        claimed = (known.claimed_at if known else None) or work.at
+        since = claimed - timedelta(minutes=5)  # however long it has waited
+        return Order(about.certificate.id, replace(out, ask=again, since=since))
 
     def _is_stale(self, event: e.RenewalWindowLeft, now: datetime) -> bool:
         """
@@ -146,13 +151,19 @@ class Notices:
         window = self.policies.of(event.product).window
         return now - closes_at(event.not_after, window) > STALE
 
-    def _not_before(self, customer: Customer, now: datetime, *, claimed: bool) -> datetime:
+    def _other_texts(self, customer: Customer, known: Message | None, now: datetime) -> int:
+        """
+        How many of today's there are beside this one, which may have been claimed before.
+        """
+        mine = known is not None and known.owed_at >= start_of(day_of(now))  # counted among them
+        return self._texts.get(customer.id, 0) - mine
+
+    def _not_before(self, others: int, now: datetime) -> datetime:
         """
         From when on a text that urges nobody may be sent: on a day that has no other one, and
         in its later hours, so that it takes the day's text from no reminder.
         """
-        full = not claimed and self._texts.get(customer.id, 0) >= SMS_A_DAY
-        since = cap_ends(now) if full else now
+        since = cap_ends(now) if others >= SMS_A_DAY else now
         return allowed_from(since, Channel.SMS, self.calendar, hours=NEWS_HOURS)
 
     def _channel(self, event: e.Event, customer: Customer) -> Channel | None:
@@ -267,7 +278,7 @@ class Notices:
             locale=customer.locale,
             # A receipt is no advertising: it cannot be unsubscribed from, and has no quiet hours.
             lane=Lane.REMINDERS if isinstance(facts, f.NotCollected) else Lane.CODES,
-            since=work.at - timedelta(days=1),
+            since=work.at,
             ask=False,
         )
 

@@ -80,6 +80,12 @@ class Owing:
                 found.append(Owed(certificate=certificate, policy=policy, threshold=step))
         return found
 
+    def besides(self, customer: Customer, work: Work) -> list[Owed]:
+        """
+        What the customer is owed by now, and something is to be said of.
+        """
+        return [one for one in self.owed(customer, work) if self._why_not(one, work.at) is None]
+
     def told(self, message: str, work: Work) -> list[Owed]:
         """
         What a message was claimed to tell of.

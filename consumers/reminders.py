@@ -185,22 +185,26 @@ class Reminders:
         *,
         left: Sequence[Channel],
     ) -> Order:
-        out = self._written(_message_id(event), customer, owed, channel, work)
         failed = event.message if isinstance(event, MessageFailed) else None
+        # What is owed besides goes along: it would find the day's text gone.
+        besides = self.owing.besides(customer, work) if failed else []
+        every = [*owed, *besides]
+        out = self._written(_message_id(event), customer, every, channel, work)
         claim(work, out, kind="reminder", customer=customer.id, instead_of=failed)
         mine = event.certificate if isinstance(event, ReminderDue) else owed[0].certificate.id
         message, before = work.messages.get(out.message), work.messages.find(failed or "")
         if before is not None and before.channel == channel:
             thresholds.claim_again(work, owed, before.id, message)
+            thresholds.claim(work, besides, message, mine=mine)
         else:
-            thresholds.claim(work, owed, message, mine=mine)
+            thresholds.claim(work, every, message, mine=mine)
         if channel is Channel.SMS:
             self.routes.one_more_text(customer.id)
         return Order(
             out=out,
-            certificates=tuple(one.certificate.id for one in owed),
+            certificates=tuple(one.certificate.id for one in every),
             claimed_at=work.at,
-            way_out=self.routes.way_out(customer, owed, channel, left, work.at),
+            way_out=self.routes.way_out(customer, every, channel, left, work.at),
         )
 
     def _written(

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 QUIET = "quiet hours"
 ONE_DAY = timedelta(days=1)
+#: Between the moment until which a reminder is put off and its being sent: the scheduler's next
+#: look, a batch before it, a carrier that takes a pause.
+TO_SEND = timedelta(hours=2)
 
 
 class Route(NamedTuple):
@@ -80,7 +83,7 @@ class Routes:
                 channel=channel,
                 opted_out=customer.opted_out,
                 contact=contact(customer, channel),
-                sms_sent_today=self._counted(customer, owed, now),
+                sms_sent_today=self._counted(customer, owed, now, _until(owed, now)),
             )
             if why is None or why.defers:
                 until = self.free_from(now, channel, step, cap=why is not None)
@@ -109,10 +112,11 @@ class Routes:
         """
         if customer.opted_out or contact(customer, Channel.SMS) is not Contact.GOOD:
             return None
-        cap = self._counted(customer, owed, now) >= suppression.SMS_A_DAY
+        end = min(_until(owed, now), since + ONE_DAY)
+        cap = self._counted(customer, owed, now, end) >= suppression.SMS_A_DAY
         until = max(since, self.free_from(now, Channel.SMS, _step(owed), cap=cap))
         until = self.free_from(until, Channel.SMS, _step(owed), cap=False)
-        return until if until < min(_until(owed, now), since + ONE_DAY) else None
+        return until if until < end else None
 
     def resumes(
         self, message: Message, kept: Sequence[Owed], customer: Customer, now: datetime
@@ -122,7 +126,7 @@ class Routes:
         """
         channel = Channel(message.channel)
         mine = message.owed_at >= start_of(day_of(now))  # it is counted among today's itself
-        others = self._counted(customer, kept, now) - mine
+        others = self._counted(customer, kept, now, _until(kept, now)) - mine
         cap = channel is Channel.SMS and others >= suppression.SMS_A_DAY
         return self.free_from(now, channel, _step(kept), cap=cap)
 
@@ -168,17 +172,19 @@ class Routes:
         today = self._texts.get(customer, Texts())
         self._texts[customer] = today._replace(reminders=today.reminders + 1)
 
-    def _counted(self, customer: Customer, owed: Sequence[Owed], now: datetime) -> int:
+    def _counted(
+        self, customer: Customer, owed: Sequence[Owed], now: datetime, end: datetime
+    ) -> int:
         """
         The texts of today that this one may not be added to.
 
-        A notice that was first puts a reminder off until tomorrow, but never past its step.
+        A notice that was first puts a reminder off until tomorrow, but not past its ``end``.
         """
         today = self._texts.get(customer.id, Texts())
-        if today.notices and self.free_from(now, Channel.SMS, _step(owed), cap=True) < _until(
-            owed, now
-        ):
-            return today.reminders + today.notices
+        if today.notices:
+            tomorrow = self.free_from(now, Channel.SMS, _step(owed), cap=True)
+            if tomorrow + TO_SEND <= end:
+                return today.reminders + today.notices
         return today.reminders
 
 

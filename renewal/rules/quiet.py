@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 #: guidelines for Taiwan). Reminders keep to it; codes are exempt and never come here.
 SMS_HOURS = ((time(9), time(12, 30)), (time(13, 30), time(21)))  #: from, until; until excluded
 
-#: A text that urges nobody leaves the morning to the reminders that were put off for the night:
-#: of two texts that may go from one moment on it is the second.
-NEWS_HOURS = SMS_HOURS[1:]
+#: A text that urges nobody goes when the reminders that quiet hours put off have gone: an hour
+#: after the last of them has ended (ours).
+NEWS_HOURS = ((time(14, 30), time(21)),)
 
 #: These steps of the ladder go out on any day: the next business day may be after the expiry.
 URGENT_STEPS = frozenset({1, 0})

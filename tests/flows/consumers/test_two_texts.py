@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from renewal.gateways.sms.mailbox import Unavailable
+from renewal.gateways.sms.mailbox import AnswerLost, Unavailable
 from renewal.rules.taipei import TAIPEI
 from scheduler import jobs
+from schema.events import Change
 from tests.flows.world import BROWSER, mobile_of
 
 if TYPE_CHECKING:
-    from renewal.gateways.sms.port import Sms
     from tests.flows.world import World
 
 LAST_DAY = datetime(2026, 3, 4, 23, 59, 59, tzinfo=TAIPEI)  #: a Wednesday
 ROOMS = (("notices", "reminders"), ("reminders", "notices"))
 
 
-def add_left(world: World, number: int) -> None:
+def add_left(world: World, number: int, closes: datetime = LAST_DAY - timedelta(days=1)) -> None:
     """
-    Take the customer's mail, and add a certificate whose window closes before the last day begins.
+    Take the customer's mail, and add a certificate whose window closes then.
     """
     with world.house.store.work() as work:
         work.customers.change(work.customers.get(BROWSER), mail_sealed=None, mail_hash=None)
@@ -33,7 +33,7 @@ def add_left(world: World, number: int) -> None:
                 id=90 + number,
                 slot=f"slot {number}",
                 serial=f"{number:032x}",
-                not_after=LAST_DAY - timedelta(days=31),
+                not_after=closes - timedelta(days=30),
                 told=-27,
                 remind_at=None,
                 state="active",
@@ -45,7 +45,7 @@ def let_end(world: World) -> None:
     """
     The customer's other certificate ends on the last day, and its step 0 is still to be told.
     """
-    begins = LAST_DAY.replace(hour=0, minute=0, second=0)
+    begins = LAST_DAY - timedelta(days=1) + timedelta(seconds=1)
     with world.house.store.work() as work:
         row = work.certificates.get(BROWSER)
         work.certificates.change(row, not_after=LAST_DAY, told=1, remind_at=begins)
@@ -56,7 +56,8 @@ def suspend_other(world: World) -> None:
     The customer is owed no reminder.
     """
     with world.house.store.work() as work:
-        work.certificates.change(work.certificates.get(BROWSER), state="suspended", remind_at=None)
+        row = work.certificates.get(BROWSER)
+        work.certificates.change(row, state="suspended", remind_at=None)
 
 
 def live(world: World, until: str, rooms: tuple[str, ...] = ROOMS[0]) -> None:
@@ -70,7 +71,7 @@ def live(world: World, until: str, rooms: tuple[str, ...] = ROOMS[0]) -> None:
                 jobs.remind(house.store, house.policies)
             world.drain_to(room)
         jobs.leave(house.store, house.policies)
-        step = 1 if now.hour in {9, 13} else 30
+        step = 1 if now.hour in {9, 14} else 30
         whole = now.replace(minute=now.minute - now.minute % step, second=0, microsecond=0)
         world.clock.advance_to(whole + timedelta(minutes=step))
 
@@ -100,25 +101,30 @@ def test_a_reminder_that_was_put_off_for_the_night_goes_before_a_notice_that_was
     assert told(world) == [
         ("reminder", "03-04 09:00"),  # step 0, on its day
         ("reminder", "03-05 09:00"),  # step -1
-        ("notice", "03-06 13:30"),
+        ("notice", "03-06 14:30"),
     ]
 
 
 def test_windows_that_close_together_are_told_of_on_one_day_each(world: World) -> None:
-    for number in range(3):
+    for number in range(7):
         add_left(world, number)
     suspend_other(world)
 
-    live(world, "2026-03-07 00:00")
+    live(world, "2026-03-13 00:00")
 
-    assert told(world) == [("notice", f"03-0{day} 13:30") for day in (4, 5, 6)]
+    days = ("04", "05", "06", "09", "10", "11", "12")  # the 7th and 8th are a week-end
+    assert told(world) == [("notice", f"03-{day} 14:30") for day in days]
+
+
+def away_until(world: World, moment: datetime) -> None:
+    """
+    The carrier of texts cannot be reached before then.
+    """
+    world.weather.sms = lambda _sms: Unavailable() if world.clock.now() < moment else None
 
 
 def test_a_notice_whose_carrier_was_away_goes_on_the_same_day(world: World) -> None:
-    def away(_sms: Sms) -> Unavailable | None:
-        return Unavailable() if world.clock.now().astimezone(TAIPEI).hour < 15 else None
-
-    world.weather.sms = away
+    away_until(world, LAST_DAY.replace(hour=16))
     add_left(world, 1)
     suspend_other(world)
 
@@ -127,3 +133,46 @@ def test_a_notice_whose_carrier_was_away_goes_on_the_same_day(world: World) -> N
     ((kind, at),) = told(world)
     assert kind == "notice"
     assert at.startswith("03-04 1")
+
+
+def test_two_that_waited_for_their_carrier_over_midnight_are_told_on_one_day_each(
+    world: World,
+) -> None:
+    away_until(world, LAST_DAY + timedelta(hours=14))
+    add_left(world, 1)
+    add_left(world, 2)
+    suspend_other(world)
+
+    live(world, "2026-03-07 00:00")
+
+    assert [at[:5] for _, at in told(world)] == ["03-05", "03-06"]
+
+
+def test_a_notice_that_answers_takes_the_days_text_before_one_that_can_wait(world: World) -> None:
+    """Both are of one batch."""
+    closes = LAST_DAY.replace(hour=14, minute=45, second=0)
+    add_left(world, 1, closes)
+    world.clock.advance_to(closes + timedelta(seconds=1))
+    world.house.back_office.ask_change(BROWSER, Change.SUSPEND, who="teller 7", why="asked for")
+    world.drain_to("revocation", "records")
+    jobs.leave(world.house.store, world.house.policies)
+
+    live(world, "2026-03-06 00:00")
+
+    assert told(world) == [("notice", "03-04 14:45"), ("notice", "03-05 14:30")]
+
+
+def test_a_notice_whose_answer_was_lost_before_a_week_end_is_sent_once(world: World) -> None:
+    closes = LAST_DAY + timedelta(days=2, hours=-3, seconds=-3)  # Friday, 20:59:56
+    add_left(world, 1, closes)
+    suspend_other(world)
+    lost = iter([AnswerLost()])
+    world.weather.sms = lambda _sms: next(lost, None)
+    world.clock.advance_to(closes + timedelta(seconds=1))
+    jobs.leave(world.house.store, world.house.policies)
+
+    live(world, "2026-03-10 18:00")
+
+    assert told(world) == [("notice", "03-06 20:59")]
+    assert world.rows("SELECT state FROM messages WHERE kind = 'expired'") == [("handed over",)]
+    assert world.dead() == []

@@ -157,3 +157,35 @@ def test_killed_at_the_second_text_it_is_sent_once(town: Town, point: str) -> No
 
     assert days(town) == [("sms", "03-02"), ("sms", "03-03")]
     assert town.dead() == []
+
+
+def test_a_text_that_is_sent_again_takes_along_what_is_owed_besides(town: Town) -> None:
+    """Both find the day's text free from nine o'clock on, and it is one."""
+    off(town, "30003", times=1)
+    town.clock.set(taipei("2026-03-03 09:00"))
+    town.add(1, taipei("2026-03-17 23:59:59"), told=30, mail=False)  # step 14
+    town.turn()
+    town.add(2, taipei("2026-03-05 23:59:59"), customer=1, told=3, look=taipei("2026-03-04 00:00"))
+
+    lives(town, "2026-03-04 20:00")  # of the other's step 1 the only day
+
+    assert days(town) == [("sms", "03-03"), ("sms", "03-04")]
+    assert "2張" in town.texts()[-1]
+    assert town.certificate(2).told == 1
+    assert town.dead() == []
+    assert violations(town) == []
+
+
+@pytest.mark.parametrize("noticed", [False, True])
+def test_a_notice_does_not_keep_a_text_from_being_sent_again(town: Town, *, noticed: bool) -> None:
+    off(town, "30003", times=1)
+    town.clock.set(taipei("2026-03-03 09:00"))
+    town.add(1, taipei("2026-03-17 23:59:59"), told=30, mail=False)
+    town.turn()
+    if noticed:
+        town.got_a_notice(1, taipei("2026-03-04 08:05"))
+
+    lives(town, "2026-03-05 20:00")
+
+    assert days(town) == [("sms", "03-03"), ("sms", "03-04")]
+    assert town.dead() == []

@@ -11,13 +11,11 @@ import pytest
 from renewal.errors import GatewayUnavailableError
 from renewal.gateways.sms.mailbox import AnswerLost, Refused, Reported, Unavailable
 from renewal.gateways.sms.port import Report
-from renewal.store.rows import Message, Payment
+from renewal.store.rows import Payment
 from schema.events import MessageFailed
 from tests.flows.reminders.town import BROWSER, CARD, TOKEN, Town, taipei
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from renewal.gateways.sms.port import Sms
 
 END = taipei("2026-03-20 23:59:59")  #: a Friday
@@ -197,9 +195,11 @@ def test_a_message_handed_over_today_counts_today_whenever_it_was_claimed(town: 
 @pytest.mark.parametrize(
     ("ends", "told", "sent"),
     [
-        ("2026-03-05", 3, "2026-03-04 09:00"),  # step 1: tomorrow it would be step 0
-        ("2026-03-04", 1, "2026-03-04 09:00"),  # step 0
-        ("2026-03-07", 7, "2026-03-05 09:00"),  # step 3 has two days
+        ("2026-03-05 23:59:59", 3, "2026-03-04 09:00"),  # step 1: tomorrow it would be step 0
+        ("2026-03-04 23:59:59", 1, "2026-03-04 09:00"),  # step 0
+        ("2026-03-07 23:59:59", 7, "2026-03-05 09:00"),  # step 3 has two days
+        # Step -27: its window closes tomorrow, before the scheduler has looked again.
+        ("2026-02-03 09:00:30", -14, "2026-03-04 09:00"),
     ],
 )
 @pytest.mark.parametrize("claimed", [False, True])
@@ -210,38 +210,16 @@ def test_a_notice_of_the_same_day_costs_a_reminder_a_day_but_not_its_step(
     if claimed:
         town.sms_fault = lambda _sms: Unavailable()
         town.clock.set(taipei("2026-03-03 20:58"))
-    town.add(1, taipei(f"{ends} 23:59:59"), told=told + claimed * 100, mail=False)
+    look = town.clock.now() if claimed else midnight
+    town.add(1, taipei(ends), told=told, look=look, mail=False)
     town.turn()
     town.clock.set(midnight)
-    got_a_notice(town, 1, midnight)
+    town.got_a_notice(1, midnight)
     town.sms_fault = lambda _sms: None
 
     town.until("2026-03-05 12:00")
 
     assert town.sent()[0] == ("sms", sent)
-
-
-def got_a_notice(town: Town, customer: int, at: datetime) -> None:
-    with town.store.work() as work:
-        work.messages.put(
-            Message(
-                id="N1",
-                kind="receipt",
-                customer=customer,
-                channel="sms",
-                state="handed over",
-                owed_at=at,
-                claimed_at=at,
-                handed_at=at,
-                ended_at=None,
-                carrier_id="1",
-                code="",
-                text_hash=b"",
-                instead_of=None,
-                renewal=None,
-                version=1,
-            )
-        )
 
 
 @pytest.mark.parametrize("mail", [True, False])

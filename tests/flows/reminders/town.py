@@ -23,7 +23,7 @@ from renewal.gateways.sms.mailbox import LocalSms
 from renewal.rules.quiet import TaiwanCalendar
 from renewal.rules.taipei import TAIPEI
 from renewal.store.engine import Store
-from renewal.store.rows import Certificate, Customer, Renewal
+from renewal.store.rows import Certificate, Customer, Message, Renewal
 from scheduler import jobs, reports
 from schema.policy import load_policies
 from schema.tables import metadata
@@ -180,6 +180,31 @@ class Town:
         with self.store.work() as work:
             row = work.certificates.change(work.certificates.get(number), state="active")
             cycle.schedule_reminder(work, row, self.policies)
+
+    def got_a_notice(self, customer: int, at: datetime) -> None:
+        """
+        A receipt by text, say, from another consumer.
+        """
+        with self.store.work() as work:
+            work.messages.put(
+                Message(
+                    id="N1",
+                    kind="receipt",
+                    customer=customer,
+                    channel="sms",
+                    state="delivered",
+                    owed_at=at,
+                    claimed_at=at,
+                    handed_at=at,
+                    ended_at=at,
+                    carrier_id="1",
+                    code="",
+                    text_hash=b"",
+                    instead_of=None,
+                    renewal=None,
+                    version=1,
+                )
+            )
 
     def request(self, number: int) -> str:
         with self.store.work() as work:
