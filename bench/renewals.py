@@ -195,7 +195,10 @@ def _quiet_since(house: House) -> float:
 
 def _rows_written(house: House) -> int:
     """
-    By the database's own count; 0 where it keeps none. A session tells it at its end at the latest.
+    By the database's own count; 0 where it keeps none.
+
+    Each session tells what it wrote when it ends, a moment later and nobody of it: it is asked for
+    until it grows no more.
     """
     if house.store.engine.dialect.name != "postgresql":
         return 0

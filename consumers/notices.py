@@ -15,6 +15,7 @@ from consumers.sending import (
     address,
     claim,
     contact,
+    counts_today,
     hand_over,
     handed,
 )
@@ -155,7 +156,7 @@ class Notices:
         """
         How many of today's there are beside this one, which may have been claimed before.
         """
-        mine = known is not None and known.owed_at >= start_of(day_of(now))  # counted among them
+        mine = known is not None and counts_today(known, now)
         return self._texts.get(customer.id, 0) - mine
 
     def _not_before(self, others: int, now: datetime) -> datetime:

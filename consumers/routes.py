@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from consumers.sending import contact
+from consumers.sending import contact, counts_today
 from renewal.rules import ladder, suppression
 from renewal.rules.quiet import Calendar, allowed_from
 from renewal.rules.suppression import Contact, Suppression
@@ -125,8 +125,7 @@ class Routes:
         When a message that was claimed before may be handed over.
         """
         channel = Channel(message.channel)
-        mine = message.owed_at >= start_of(day_of(now))  # it is counted among today's itself
-        others = self._counted(customer, kept, now, _until(kept, now)) - mine
+        others = self._counted(customer, kept, now, _until(kept, now)) - counts_today(message, now)
         cap = channel is Channel.SMS and others >= suppression.SMS_A_DAY
         return self.free_from(now, channel, _step(kept), cap=cap)
 

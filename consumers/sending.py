@@ -10,6 +10,7 @@ from renewal.errors import GatewayRefusedError
 from renewal.gateways.mail.port import Mail, MailGateway
 from renewal.gateways.sms.port import Lane, Sms, SmsGateway
 from renewal.rules.suppression import Contact
+from renewal.rules.taipei import day_of, start_of
 from renewal.store.rows import Customer, Message
 from schema.policy import Channel
 
@@ -116,6 +117,13 @@ def _as_mail(out: Outgoing) -> Mail:
         locale=out.locale,
         unsubscribable=out.lane is Lane.REMINDERS,
     )
+
+
+def counts_today(message: Message, now: datetime) -> bool:
+    """
+    Whether a message that is claimed is among the day's texts, as ``texts_since`` counts them.
+    """
+    return message.owed_at >= start_of(day_of(now))
 
 
 def claim(
