@@ -108,9 +108,13 @@ class Notices:
         work.certificates.load(keys)
         work.customers.load(work.certificates.get(key).customer for key in keys)
         work.messages.load(_message_id(event) for event in events)
-        left = [event.certificate for event in events if isinstance(event, e.RenewalWindowLeft)]
-        customers = set(filter(None, (work.certificates.get(key).customer for key in left)))
-        today = texts_since(work, customers, start_of(day_of(work.at)))
+        texted = {
+            customer.id
+            for event, key in zip(events, keys, strict=True)
+            if (customer := work.customers.find(work.certificates.get(key).customer))
+            and self._channel(event, customer) is Channel.SMS
+        }
+        today = texts_since(work, texted, start_of(day_of(work.at)))
         self._texts = {customer: sum(texts) for customer, texts in today.items()}
 
     def prepare(self, event: e.Event, work: Work, *, again: bool) -> Order | Outcome:

@@ -42,7 +42,8 @@ class Event(
     @property
     def key(self) -> str:
         """
-        Events with one key stay in order.
+        Events with one key stay in order; what waits keeps later ones of its key waiting, whatever
+        their topic. So the keys of different kinds of thing never look alike.
         """
         raise NotImplementedError
 
@@ -136,7 +137,7 @@ class ReminderDue(Event, frozen=True, kw_only=True, tag="reminder-due.v1"):
 
     @property
     def key(self) -> str:
-        return str(self.customer)
+        return f"customer-{self.customer}"
 
     @property
     def identity(self) -> str:
@@ -155,7 +156,7 @@ class NotCollectedDue(Event, frozen=True, kw_only=True, tag="not-collected-due.v
 
     @property
     def key(self) -> str:
-        return str(self.customer)
+        return f"customer-{self.customer}"
 
     @property
     def identity(self) -> str:
@@ -174,7 +175,7 @@ class MessageFailed(Event, frozen=True, kw_only=True, tag="message-failed.v1"):
 
     @property
     def key(self) -> str:
-        return str(self.customer)
+        return f"customer-{self.customer}"
 
     @property
     def identity(self) -> str:

@@ -28,6 +28,8 @@ class EmbeddedLog:
     def reader(
         self, group: str, topics: Collection[str], *, without: Collection[str] = ()
     ) -> EmbeddedReader:
+        if len(set(map(queries.lane_of, topics))) > 1:
+            raise ValueError(f"{group}: codes are told in a lane of their own, and are read alone")
         return EmbeddedReader(self._store, group, topics, without)
 
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import sqlalchemy as sa
 
-from renewal.store.among import among
+from renewal.store.among import among, one_by_one
 from renewal.store.shelf import pages
+from schema.tables.people import customers
 from schema.tables.renewals import challenges, messages, told
 
 if TYPE_CHECKING:
@@ -95,13 +96,23 @@ def claimed_channels(work: Work, claims: Collection[Told]) -> dict[Told, set[str
     return found
 
 
-def texts_since(work: Work, customers: Collection[int], since: datetime) -> dict[int, Texts]:
+_alone = one_by_one((customers.c.id,), customers.c.id, held=True)
+
+
+def texts_since(work: Work, whose: Collection[int], since: datetime) -> dict[int, Texts]:
     """
     Of those of these customers who got a text message other than a code since then.
+
+    Until this transaction ends nobody else counts for the same ones: of two who would each send
+    the day's text, the second sees the first.
     """
     found: dict[int, Texts] = {}
     reminder = sa.case((messages.c.kind == "reminder", 1))
-    for page in pages(customers):
+    if work.writes and work.connection.dialect.name == "postgresql":  # SQLite has one writer
+        # In one order, so that two who count for some of the same do not wait for each other.
+        for page in pages(sorted(whose)):
+            work.connection.execute(_alone["postgresql"], {"keys": page})
+    for page in pages(whose):
         query = (
             sa.select(messages.c.customer, sa.func.count(reminder), sa.func.count())
             .where(

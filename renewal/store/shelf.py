@@ -99,11 +99,11 @@ class Shelf(Generic[R]):
 
     def find(self, key: Key) -> R | None:
         """
-        Return the row with that key, or ``None``.
+        Return the row with that key, or ``None``; of no key there is none.
         """
         if key not in self._here:
             self.load((key,))
-        return self._here[key]
+        return self._here.get(key)
 
     def get(self, key: Key) -> R:
         """

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -19,14 +19,17 @@ from centre.actions import Centre, CodeSaid, NotSent, Sent
 from producers.messages import reported
 from renewal.cycle import NotNowError, Policies
 from renewal.errors import XuqiError
+from renewal.eventlog.embedded import EmbeddedLog
 from renewal.gateways.sms.port import Report
+from renewal.outcome import Outcome, Retry
 from renewal.rules.eligibility import Refusal
+from renewal.rules.taipei import TAIPEI
 from renewal.store import audit
 from renewal.store import renewals as queries
 from renewal.store.again import decides_again
 from renewal.store.rows import Payment, Renewal
 from scheduler import jobs
-from schema.events import Change
+from schema.events import Change, ReminderDue, RenewalDone, RenewalWindowLeft
 from schema.migrate import upgrade
 from tests.flows.world import BROWSER, CARD, PRODUCTS, SESSION, TERMS, TOKEN, World, open_world
 from tests.stores import opened
@@ -52,13 +55,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Job = Callable[..., jobs.Scan]
-    from renewal.outcome import Outcome
     from renewal.store.engine import Store
     from renewal.store.work import Work
+    from schema.events import Event
 
 pytestmark = pytest.mark.postgresql
 
 MANY = 20
+AT_LAST = 10  #: seconds
 STAFF = {"who": "T01", "why": "asked at the counter"}
 
 
@@ -225,6 +229,22 @@ def test_of_two_codes_at_once_the_later_one_is_alive(world: World) -> None:
     assert alive == [(second.challenge,)]
 
 
+def test_a_code_waits_for_no_bulk_run_that_has_told_and_not_committed(world: World) -> None:
+    store = world.house.store
+    with ThreadPoolExecutor() as pool, store.work() as bulk:
+        bulk.emit(RenewalDone(renewal="R1-1"))
+        bulk.flush()
+
+        asked = pool.submit(
+            world.centre.send_code, BROWSER, action="renew", session=SESSION
+        ).result(AT_LAST)
+        with closing(EmbeddedLog(store).reader("tests", ["codes"])) as reader:
+            told = reader.poll(9, timedelta(seconds=AT_LAST))
+
+    assert isinstance(asked, Sent)
+    assert [record.key for record in told] == [asked.challenge]
+
+
 def test_the_last_code_that_is_allowed_is_sent_once(world: World) -> None:
     for _ in range(4):
         world.centre.send_code(BROWSER, action="renew", session=SESSION)
@@ -298,6 +318,50 @@ def test_a_proof_handed_in_twice_at_once_puts_it_in_force_once(world: World) -> 
 
     assert world.renewal(renewal.id).state == "activated"
     assert world.decisions(BROWSER, "renewal").count(("activated", "")) == 1
+
+
+def prepares(world: World, group: str, event: Event) -> Callable[[Counter], object]:
+    """A member of that room, to which this event has come."""
+    (consumer,) = (one for one in world.house.consumers() if one.group == group)
+
+    def act(counter: Counter) -> object:
+        with counter.store.work() as work:
+            consumer.preload([event], work)
+            return consumer.prepare(event, work, again=False)
+
+    return act
+
+
+@pytest.mark.parametrize("first", ["notices", "reminders"])
+def test_of_two_who_find_the_same_day_free_the_second_one_sees_the_firsts_text(
+    world: World, first: str
+) -> None:
+    closed = datetime(2026, 3, 4, 15, tzinfo=TAIPEI)  # news goes out from 14:30 on
+    world.clock.advance_to(closed)
+    left = []
+    with world.house.store.work() as work:
+        work.customers.change(work.customers.get(BROWSER), mail_sealed=None, mail_hash=None)
+        old = work.certificates.get(BROWSER)
+        for number in (91, 92):
+            new = {"id": number, "slot": f"slot {number}", "serial": f"{number:x}"}
+            end = closed - timedelta(days=30, hours=1)
+            work.certificates.put(msgspec.structs.replace(old, **new, not_after=end, told=-27))
+            left.append(
+                RenewalWindowLeft(
+                    certificate=number, customer=BROWSER, product=old.product, not_after=end
+                )
+            )
+        work.certificates.change(old, not_after=closed + timedelta(days=7), told=14)
+    due = ReminderDue(certificate=BROWSER, customer=BROWSER, planned=closed)
+    event = {"notices": left[0], "reminders": due}[first]
+
+    before, after = at_once(
+        world, prepares(world, first, event), prepares(world, "notices", left[1])
+    )
+
+    assert not isinstance(before, Outcome)
+    assert isinstance(after, Retry)
+    assert after.why == "it can wait"
 
 
 def test_what_staff_ask_while_a_renewal_is_proven_is_asked_all_the_same(world: World) -> None:

@@ -15,6 +15,7 @@ from renewal.eventlog.embedded import EmbeddedLog
 from renewal.eventlog.kafka import KafkaLog, Publisher
 from schema.codec import KIND_NAMES, decode, encode, kind_of
 from schema.events import (
+    CodeRequested,
     Event,
     FeeSecured,
     PaymentRequested,
@@ -338,21 +339,31 @@ def test_a_reader_wakes_when_something_is_appended(engine: Engine) -> None:
     assert read(reader, 1) == [FIRST]
 
 
-def test_an_event_that_commits_late_is_not_skipped(url: str) -> None:
+CODES = [CodeRequested(challenge="K1-1", send_number=number) for number in (1, 2)]
+
+
+@pytest.mark.parametrize("told", [[FIRST, SECOND], CODES], ids=["renewals", "codes"])
+def test_an_event_that_commits_late_is_not_skipped(url: str, told: list[Event]) -> None:
     """Sequence numbers are given before the commit: the classic trap of "seq > last"."""
+    first, second = told
     with opened(url) as store, ThreadPoolExecutor() as pool:
         log = EmbeddedLog(store)
-        with closing(log.reader("tests", ("renewals",))) as reader:
+        with closing(log.reader("tests", [first.place])) as reader:
             with store.work() as late:
-                late.emit(FIRST)
+                late.emit(first)
                 late.flush()
-                second = pool.submit(log.append, [SECOND])
+                following = pool.submit(log.append, [second])
                 seen = reader.poll(9, SOON)
                 if seen:
                     reader.commit(seen[-1])
-            second.result()
+            following.result()
 
-            assert read(reader, 2) == [FIRST, SECOND]
+            assert read(reader, 2) == [first, second]
+
+
+def test_nobody_reads_codes_and_others_by_one_position(url: str) -> None:
+    with opened(url) as store, pytest.raises(ValueError, match=r"tests: codes .* are read alone"):
+        EmbeddedLog(store).reader("tests", ("codes", "renewals"))
 
 
 def test_events_told_by_many_at_once_all_come(engine: Engine) -> None:

@@ -70,3 +70,15 @@ def test_a_change_that_was_told_without_its_time_still_has_all_its_effects(
     assert any(f"時間：{NOW} 10:" in letter for letter in letters(world))
     assert [op for op, _ in world.booked()] == ["debit", "refund"]
     assert world.dead() == []
+
+
+def test_of_a_certificate_that_is_nobodys_nobody_is_told(world: World) -> None:
+    """It was taken in without its customer."""
+    with world.house.store.work() as work:
+        work.certificates.change(work.certificates.get(BROWSER), customer=None)
+    ask(world, BROWSER, Change.SUSPEND)
+
+    world.drain()
+
+    assert (letters(world), world.dead()) == ([], [])
+    assert world.certificate(BROWSER).state == "suspended"

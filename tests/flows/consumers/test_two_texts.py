@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
+from renewal.eventlog.embedded import EmbeddedLog
 from renewal.gateways.sms.mailbox import AnswerLost, Unavailable
 from renewal.rules.taipei import TAIPEI
 from scheduler import jobs
-from schema.events import Change
-from tests.flows.world import BROWSER, mobile_of
+from schema.events import Change, NotCollectedDue
+from tests.flows.world import BROWSER, CARD, mobile_of
 
 if TYPE_CHECKING:
     from tests.flows.world import World
@@ -21,16 +22,22 @@ LAST_DAY = datetime(2026, 3, 4, 23, 59, 59, tzinfo=TAIPEI)  #: a Wednesday
 ROOMS = (("notices", "reminders"), ("reminders", "notices"))
 
 
-def add_left(world: World, number: int, closes: datetime = LAST_DAY - timedelta(days=1)) -> None:
+def add_left(
+    world: World,
+    number: int,
+    closes: datetime = LAST_DAY - timedelta(days=1),
+    customer: int = BROWSER,
+) -> None:
     """
     Take the customer's mail, and add a certificate whose window closes then.
     """
     with world.house.store.work() as work:
-        work.customers.change(work.customers.get(BROWSER), mail_sealed=None, mail_hash=None)
+        work.customers.change(work.customers.get(customer), mail_sealed=None, mail_hash=None)
         work.certificates.put(
             replace(
                 work.certificates.get(BROWSER),
                 id=90 + number,
+                customer=customer,
                 slot=f"slot {number}",
                 serial=f"{number:032x}",
                 not_after=closes - timedelta(days=30),
@@ -176,3 +183,21 @@ def test_a_notice_whose_answer_was_lost_before_a_week_end_is_sent_once(world: Wo
     assert told(world) == [("notice", "03-06 20:59")]
     assert world.rows("SELECT state FROM messages WHERE kind = 'expired'") == [("handed over",)]
     assert world.dead() == []
+
+
+def test_a_notice_that_waits_keeps_nothing_of_a_like_number_waiting(world: World) -> None:
+    """What is owed to customer 91 has nothing to do with certificate 91."""
+    renewal, _ = world.issued()
+    add_left(world, 1, world.clock.now() - timedelta(hours=1), customer=CARD)
+    jobs.leave(world.house.store, world.house.policies)
+    world.drain_to("notices")
+    waits = world.rows("SELECT topic, key FROM parked")
+
+    due = NotCollectedDue(renewal=renewal.id, customer=91, step=7)
+    EmbeddedLog(world.house.store).append([due])
+    world.drain_to("notices")
+
+    assert waits == world.rows("SELECT topic, key FROM parked") == [("certificates", "91")]
+    assert world.rows("SELECT state FROM messages WHERE kind = 'not-collected'") == [
+        ("handed over",)
+    ]
