@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from renewal.store.work import Work
 
 REFUSED = "fee declined"
+NO_ACCOUNT = "no account is on file"
 #: States of a fee in which the books know of a hold, or are about to.
 HOLDS = ("quoted", "holding", "held")
 #: Bookings about the fee of a renewal; the others are about a payment beforehand.
@@ -62,7 +63,7 @@ class Booked:
     unknown: bool = False  #: the bank never saw it, and it was not sent again
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Billing:
     group: ClassVar[str] = "billing"
     topics: ClassVar[tuple[str, ...]] = (Topic.RENEWALS.value, Topic.PAYMENTS.value)
@@ -78,6 +79,7 @@ class Billing:
 
     bank: CoreBanking
     policies: Policies
+    _entitled: set[str] = field(init=False, default_factory=set)  # renewals that were paid before
 
     def preload(self, events: Sequence[Event], work: Work) -> None:
         keys = [event.renewal for event in events if hasattr(event, "renewal")]
@@ -88,7 +90,9 @@ class Billing:
             for renewal in known
             if renewal.fee_state in HOLDS and renewal.fee_account_sealed is None
         )
-        work.certificates.load(one.certificate for one in known if one.state == "confirmed")
+        confirmed = [one for one in known if one.state == "confirmed"]
+        work.certificates.load(one.certificate for one in confirmed)
+        self._entitled = queries.entitled(work, [one.id for one in confirmed])
         payments = [event.payment for event in events if hasattr(event, "payment")]
         work.payments.load(payments)
         asked = [payment for payment in map(work.payments.find, payments) if payment]
@@ -119,19 +123,22 @@ class Billing:
         stopped = cycle.why_stopped(work.certificates.get(renewal.certificate))
         if stopped is not None:  # if a hold was begun, the refusal finds out and voids it
             return Done(emit=cycle.refuse(work, renewal, stopped, self.policies))
-        how = self.policies.of(renewal.product).fee.how
-        if how is FeeHow.HOLD:
-            return self._hold(renewal, work, ask=ask)
-        state = "none" if how is FeeHow.NONE else "prepaid"
-        work.renewals.change(renewal, state="fee held", fee_state=state, moved_at=work.at)
-        if how is FeeHow.PREPAID:
+        # As it was when it was asked for: what a policy says since then is for the next one.
+        if renewal.id in self._entitled:
             work.decide(renewal.certificate, "fee", "entitlement used", renewal=renewal.id)
+            return self._secured(renewal, "prepaid", FeeHow.PREPAID, work)
+        if renewal.fee_state == "none":
+            return self._secured(renewal, "none", FeeHow.NONE, work)
+        return self._hold(renewal, work, ask=ask)
+
+    def _secured(self, renewal: Renewal, state: str, how: FeeHow, work: Work) -> Outcome:
+        work.renewals.change(renewal, state="fee held", fee_state=state, moved_at=work.at)
         return Done(emit=(FeeSecured(renewal=renewal.id, how=how.value),))
 
     def _hold(self, renewal: Renewal, work: Work, *, ask: bool) -> Order | Outcome:
         account = self._account(renewal, work)
         if account is None:
-            return self._declined(renewal, "no account is on file", work)
+            return self._declined(renewal, NO_ACCOUNT, work)
         if renewal.fee_state != "holding":
             # The account is pinned: the hold will be ended where it was made.
             pinned = work.vault.seal(account, "renewals.fee_account")
@@ -199,26 +206,31 @@ class Billing:
         if payment.state != ("to refund" if refund else "asked"):
             return Done()
         certificate = work.certificates.get(payment.certificate)
-        account = self._account_of(payment.customer, certificate.product, work)
+        account = self._account_paid_from(payment, certificate.product, work)
         if refund and account is None:
             return Reject("no account is on file to pay back to")
         if not refund and not ask and certificate.state not in RENEWABLE:
             return self._not_paid(payment, f"the certificate is {certificate.state}", work)
-        if account is None:
-            return self._not_paid(payment, "no account is on file", work)
+        if account is None and not ask:
+            return self._not_paid(payment, NO_ACCOUNT, work)
         if refund:
             fee_books.refund_owed(work, payment.id).must_hold()  # no renewal may use it any more
+        elif account is not None and payment.account_sealed is None:
+            # The account is pinned: what is paid back goes where it came from.
+            pinned = work.vault.seal(account, "payments.account")
+            work.payments.change(payment, account_sealed=pinned)
         debit = f"{payment.id}/debit"
         return Order(
             Booking(
                 id=f"{payment.id}/refund" if refund else debit,
                 op=Op.REFUND if refund else Op.DEBIT,
-                account=account,
+                account=account or "",
                 amount=payment.amount,
                 ref=payment.pays_for,
                 of=debit if refund else None,
             ),
             ask,
+            only_ask=account is None,
         )
 
     def _not_paid(self, payment: Payment, why: str, work: Work) -> Outcome:
@@ -228,6 +240,11 @@ class Billing:
         if certificate.state == "active":  # nothing was said while the payment was asked for
             cycle.schedule_reminder(work, certificate, self.policies)
         return Done(emit=(PaymentRefused(payment=payment.id, why=REFUSED),))
+
+    def _account_paid_from(self, payment: Payment, product: str, work: Work) -> str | None:
+        if payment.account_sealed is not None:
+            return work.vault.open_text(payment.account_sealed, "payments.account")
+        return self._account_of(payment.customer, product, work)
 
     def _account(self, renewal: Renewal, work: Work) -> str | None:
         if renewal.fee_account_sealed is not None:
@@ -346,8 +363,8 @@ class Billing:
             work.payments.change(payment, state="refunded")
             work.decide(payment.certificate, "fee", "refunded", f"NT${payment.amount}")
             return Done(emit=(FeeRefunded(payment=payment.id),))
-        if answer.refused:
-            return self._not_paid(payment, answer.refused, work)
+        if answer.refused or answer.unknown:
+            return self._not_paid(payment, answer.refused or NO_ACCOUNT, work)
         fee_books.fee_prepaid(work, payment.id, payment.amount).must_hold()
         payment = work.payments.change(payment, state="paid")
         work.decide(payment.certificate, "fee", "paid", f"NT${payment.amount}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from consumers import thresholds
 from consumers.owing import Owed, Owing
-from consumers.routes import QUIET, Routes, WayOut
+from consumers.routes import QUIET, Routes, WayOut, step_ends
 from consumers.sending import (
     AWAY,
     Carriers,
@@ -238,6 +238,8 @@ class Reminders:
         if until > work.at:
             if not ask and self._is_taken(way_out, work.at, until):
                 return self._given_up(message.id, [one.certificate.id for one in kept], work)
+            # Until its next step at most: that may be urgent enough to go at once.
+            until = min(until, step_ends(kept, work.at))
             return Retry(until - work.at, QUIET, spends_a_try=False)
         if not kept and (not ask or contact(customer, channel) is Contact.NONE):
             # Without an address nothing is known any more by which a carrier could be asked.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from renewal import cycle
 from renewal.errors import GatewayRefusedError
 from renewal.gateways.ca.port import CertificationAuthority, Reason
-from renewal.outcome import Done, IfInterrupted, Outcome, Reject
+from renewal.outcome import Done, IfInterrupted, Outcome, Reject, Retry
 from renewal.store import certificates as queries
 from renewal.store import renewals as renewal_queries
 from schema.events import (
@@ -58,6 +58,8 @@ ALLOWED = {
     Change.RESUME: ("suspended",),
     Change.REVOKE: ("active", "suspended", "superseded", "pending"),
 }
+#: What the old one is after a renewal; revoked for another reason, it has no successor.
+RENEWED = frozenset({"superseded", "revoked"})
 BECOMES = {Change.SUSPEND: "suspended", Change.RESUME: "active", Change.REVOKE: "revoked"}
 
 
@@ -79,6 +81,7 @@ class Revocation:
     def preload(self, events: Sequence[Event], work: Work) -> None:
         work.renewals.load(event.renewal for event in events if hasattr(event, "renewal"))
         work.certificates.load(_certificate(event, work) for event in events)
+        work.certificates.load(e.new for e in events if isinstance(e, CertificateActivated))
 
     def prepare(self, event: Event, work: Work, *, again: bool) -> Order | Outcome:
         del again
@@ -97,6 +100,9 @@ class Revocation:
             work.renewals.change(renewal, old_state="revoked" if revoke else "kept")
             work.decide(old.id, "CA", "kept", "until it expires", renewal=renewal.id)
             return Done(emit=(OldCertificateSettled(renewal=renewal.id, revoked=revoke),))
+        new = work.certificates.get(event.new)
+        if new.not_before > work.at:  # I1: its policy has changed since, or the CA's clock is ahead
+            return Retry(new.not_before - work.at, "the new one begins later", spends_a_try=False)
         work.renewals.change(renewal, old_state="to revoke")
         return Order(
             certificate=old.id,
@@ -130,7 +136,7 @@ class Revocation:
 
     def _wished(self, event: ChangeRequested, work: Work) -> Order | Outcome:
         certificate = work.certificates.get(event.certificate)
-        if event.change is Change.SUSPEND and certificate.state == "superseded":
+        if event.change is Change.SUSPEND and certificate.state in RENEWED:
             return Done(emit=self._successor(certificate, work))
         if certificate.state not in ALLOWED[event.change]:
             work.decide(
@@ -169,7 +175,7 @@ class Revocation:
             work.decide(certificate.id, "CA", "refused", answer.refused, renewal=order.renewal)
             return Reject(f"the CA refused to {order.change.value}: {answer.refused}")
         follows: tuple[Event, ...] = ()
-        if order.change is Change.SUSPEND and certificate.state == "superseded":
+        if order.change is Change.SUSPEND and certificate.state in RENEWED:
             follows = self._successor(certificate, work)  # renewed while the CA was asked
         else:
             self._changed(certificate, order, work)

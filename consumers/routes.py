@@ -83,7 +83,7 @@ class Routes:
                 channel=channel,
                 opted_out=customer.opted_out,
                 contact=contact(customer, channel),
-                sms_sent_today=self._counted(customer, owed, now, _until(owed, now)),
+                sms_sent_today=self._counted(customer, owed, now, step_ends(owed, now)),
             )
             if why is None or why.defers:
                 until = self.free_from(now, channel, step, cap=why is not None)
@@ -112,7 +112,7 @@ class Routes:
         """
         if customer.opted_out or contact(customer, Channel.SMS) is not Contact.GOOD:
             return None
-        end = min(_until(owed, now), since + ONE_DAY)
+        end = min(step_ends(owed, now), since + ONE_DAY)
         cap = self._counted(customer, owed, now, end) >= suppression.SMS_A_DAY
         until = max(since, self.free_from(now, Channel.SMS, _step(owed), cap=cap))
         until = self.free_from(until, Channel.SMS, _step(owed), cap=False)
@@ -125,7 +125,8 @@ class Routes:
         When a message that was claimed before may be handed over.
         """
         channel = Channel(message.channel)
-        others = self._counted(customer, kept, now, _until(kept, now)) - counts_today(message, now)
+        counted = self._counted(customer, kept, now, step_ends(kept, now))
+        others = counted - counts_today(message, now)
         cap = channel is Channel.SMS and others >= suppression.SMS_A_DAY
         return self.free_from(now, channel, _step(kept), cap=cap)
 
@@ -150,7 +151,7 @@ class Routes:
         """
         for other in left:
             if other is not channel and contact(customer, other) is Contact.GOOD:
-                return WayOut(channel, other, until=_until(owed, now), step=_step(owed))
+                return WayOut(channel, other, until=step_ends(owed, now), step=_step(owed))
         return None
 
     def is_taken(self, way_out: WayOut, now: datetime, then: datetime, *, patient: bool) -> bool:
@@ -191,7 +192,10 @@ def _step(owed: Sequence[Owed]) -> int:
     return min(one.threshold for one in owed)
 
 
-def _until(owed: Sequence[Owed], now: datetime) -> datetime:
+def step_ends(owed: Sequence[Owed], now: datetime) -> datetime:
+    """
+    When the first of their next steps passes, or window closes.
+    """
     ends = []
     for one in owed:
         not_after, policy = one.certificate.not_after, one.policy

@@ -157,6 +157,7 @@ def claim(
             instead_of=instead_of,
             renewal=renewal,
             version=1,
+            contact_version=work.customers.get(customer).contact_version,
         )
     )
 
@@ -174,7 +175,7 @@ def handed(work: Work, message: str, answer: Handed | Failed) -> None:
         )
         return
     work.messages.change(row, state="undelivered", ended_at=work.at, code=answer.code)
-    mark_contact(work, row.customer, Channel(row.channel), answer.code)
+    mark_contact(work, row, answer.code)
 
 
 def withdrawn(work: Work, message: str, why: str) -> None:

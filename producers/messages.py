@@ -8,7 +8,6 @@ from renewal.contacts import mark_contact
 from renewal.gateways.sms.port import Report
 from renewal.store import messages as queries
 from schema.events import MessageFailed
-from schema.policy import Channel
 
 if TYPE_CHECKING:
     from renewal.store.rows import Message
@@ -42,7 +41,7 @@ def reported(
     )
     _decided(work, row, state, code)
     if report is Report.UNDELIVERED:
-        mark_contact(work, row.customer, Channel(row.channel), code[:16])
+        mark_contact(work, row, code[:16])
         _failed(work, row, code[:16])
     return True
 

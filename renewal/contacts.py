@@ -9,17 +9,19 @@ from renewal.gateways.sms.errors import follows
 from schema.policy import Channel
 
 if TYPE_CHECKING:
+    from renewal.store.rows import Message
     from renewal.store.work import Work
 
 
-def mark_contact(work: Work, customer: int, channel: Channel, code: str) -> None:
+def mark_contact(work: Work, message: Message, code: str) -> None:
     """
-    Mark the customer's address if the carrier's error number says that it is bad or blocked.
+    Mark the address to which the message went if the carrier's error number says that it is bad or
+    blocked; not another one that the customer has meanwhile.
     """
-    row = work.customers.find(customer)
-    if row is None:
+    row = work.customers.find(message.customer)
+    if row is None or message.contact_version not in {None, row.contact_version}:
         return
-    if channel is Channel.MAIL:
+    if message.channel == Channel.MAIL:
         if verdict_of(code) is Verdict.ADDRESS_BAD:  # not for a content that is refused
             work.customers.change(row, mail_bad=code)
         return

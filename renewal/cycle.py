@@ -194,9 +194,12 @@ def _reserved(
 def _token_job(
     work: Work, certificate: Certificate, renewal: Renewal, branch: str
 ) -> TokenJobRequested:
+    # Whatever the product: a token may hold certificates of two.
+    theirs = certificate_queries.of_customers(work, [renewal.customer])
+    on_token = [other for other in theirs if other.token_serial == certificate.token_serial]
     needed = [
         other.certificate_sha256.hex()
-        for other in certificate_queries.in_slot(work, certificate.slot)
+        for other in (*certificate_queries.in_slot(work, certificate.slot), *on_token)
         if other.not_after > work.at and other.state in {"active", "suspended", "superseded"}
     ]
     return TokenJobRequested(

@@ -165,11 +165,33 @@ def remind(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: in
 
 def tend(store: Store, policies: Policies, *, page: int = PAGE) -> Scan:
     """
-    Give up what its customers have left lying, and remind those who have not collected yet.
+    Give up what its customers have left lying, remind those who have not collected yet, and pay
+    back what was paid for a renewal that can no longer be.
 
     Given up is only what waits for the customer: while the bank's or the CA's answer is
     not known, a renewal stays as it is.
     """
+    return Scan(announced=_waiting(store, policies, page) + _paid_in_vain(store, policies, page))
+
+
+def _paid_in_vain(store: Store, policies: Policies, page: int) -> int:
+    """
+    I4: by whatever door the certificate has gone: its window has closed while it was suspended,
+    another one was taken in for its slot.
+    """
+    acted, after = 0, ""
+    while True:
+        with store.work() as work:
+            found = renewal_queries.paid_for_what_has_ended(work, after, page)
+            work.certificates.load(payment.certificate for payment in found)
+            for payment in found:
+                acted += renewal_producer.paid_in_vain(work, payment, policies)
+        if len(found) < page:
+            return acted
+        after = found[-1].id
+
+
+def _waiting(store: Store, policies: Policies, page: int) -> int:
     acted, after = 0, ""
     while True:
         with store.work() as work:
@@ -190,5 +212,5 @@ def tend(store: Store, policies: Policies, *, page: int = PAGE) -> Scan:
                         renewal_producer.not_collected(work, renewal, step)
                         acted += 1
         if len(found) < page:
-            return Scan(announced=acted)
+            return acted
         after = found[-1].id

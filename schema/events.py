@@ -122,7 +122,7 @@ class CertificateChangedV1(ChangeEvent, frozen=True, kw_only=True, tag="certific
     """
 
 
-# --- reminders: keyed by customer ---------------------------------------------------------------
+# --- reminders: keyed by customer, or message -----------------------------------------------------
 
 
 class ReminderDue(Event, frozen=True, kw_only=True, tag="reminder-due.v1"):
@@ -174,8 +174,8 @@ class MessageFailed(Event, frozen=True, kw_only=True, tag="message-failed.v1"):
     code: str
 
     @property
-    def key(self) -> str:
-        return f"customer-{self.customer}"
+    def key(self) -> str:  # it may wait for days, and keeps no other reminder waiting
+        return self.message
 
     @property
     def identity(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -90,11 +91,20 @@ class Journal:
             written = os.pwrite(self._file, line, self._end)
             os.fdatasync(self._file)
         except OSError as error:
+            self._forget()
             raise JournalError(f"{self._path} cannot be written: {error.strerror}") from error
         if written != len(line):
+            self._forget()
             raise JournalError(f"{self._path} cannot be written: the disk is full")
         self._end += len(line)
         return _merge(self._jobs, entry)
+
+    def _forget(self) -> None:
+        """
+        Whatever is behind the last whole line: a shorter one written over it would leave its end.
+        """
+        with suppress(OSError):
+            os.ftruncate(self._file, self._end)
 
     def job(self, renewal: str) -> Entry | None:
         return self._jobs.get(renewal)

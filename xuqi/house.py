@@ -26,7 +26,7 @@ from renewal.cycle import Policies
 from renewal.delivery import Consumer, Delivery, Hands, unwanted
 from renewal.delivery.batches import nothing
 from renewal.rules.quiet import TaiwanCalendar
-from renewal.store.engine import Store, StoreUnavailableError, no_answer
+from renewal.store.engine import NO_RIGHT, Store, StoreUnavailableError, no_answer
 from renewal.store.intake import newest_sealed
 from renewal.store.vault import SealBrokenError, Vault
 from schema.migrate import MigrationError, upgrade
@@ -68,9 +68,6 @@ CONSUMERS: Mapping[type[Consumer], Callable[[House], Consumer]] = {
         carriers=it.carriers, voice=it.voice, policies=it.policies, calendar=TaiwanCalendar()
     ),
 }
-
-#: PostgreSQL's insufficient_privilege.
-NO_RIGHT = "42501"
 
 #: Every account of the embedded bank starts with this, in whole New Taiwan dollars.
 OPENING_BALANCE = 100_000

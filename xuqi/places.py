@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from renewal.errors import XuqiError
@@ -69,9 +69,10 @@ class Place:
         except BlockingIOError:
             os.close(file)
             return False
-        os.ftruncate(file, 0)
-        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         self._file = file
+        with suppress(OSError):  # the lock holds; on a full disk it only says not whose it is
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
         return True
 
 

@@ -231,7 +231,7 @@ class Admission:
             for standing in there:
                 if standing.in_force is in_force:
                     self._change(standing)
-            self.work.flush()
+            self.work.write()
         fresh = [standing for standing in self.world.dirty.values() if not standing.row]
         numbers = self.work.new_ids(certificates, len(fresh)) if fresh else range(0)
         for number, standing in zip(numbers, fresh, strict=True):

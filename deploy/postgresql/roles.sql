@@ -1,9 +1,11 @@
 -- Who may do what in the database. Run it as the tables' owner after `xuqi db upgrade`; running it
--- again is harmless. The roles cannot log in: each login of a process is made a member of one.
+-- again is harmless, also while processes are at work: it is one transaction. The roles cannot log in: each login of a process is made a member of one.
 --
 --   CREATE ROLE web_login LOGIN PASSWORD '...' IN ROLE xuqi_web;
 --
 -- The owner of the tables migrates and does nothing else: an owner may do anything to its tables.
+
+BEGIN;
 
 DO $$
 DECLARE name text;
@@ -51,3 +53,5 @@ GRANT USAGE ON SEQUENCE events_seq_seq, dead_letters_id_seq TO xuqi_relay;
 
 -- Whoever looks: personal data is sealed in its columns, and the key is not in the database.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO xuqi_readonly;
+
+COMMIT;

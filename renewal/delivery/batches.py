@@ -15,7 +15,7 @@ from renewal.delivery.settlement import FIRST_WAIT, Settlement
 from renewal.delivery.wave import Begun, Wave
 from renewal.eventlog.port import LogUnavailableError
 from renewal.eventlog.trace import About
-from renewal.outcome import IfInterrupted, Outcome, Reject, Retry
+from renewal.outcome import Outcome, Reject, Retry
 from renewal.store import inbox
 from renewal.store.inbox import Item
 from renewal.store.shelf import ConflictError
@@ -179,14 +179,14 @@ class Delivery:
 
     def _conclude_failed(self, done: tuple[Begun, object], error: Exception) -> None:
         """
-        It was done, and cannot be put on record: ask again where one can ask, else tell staff.
+        It was done, and cannot be put on record: begin again if somebody else was always first, for
+        then it is asked about or may be repeated; else tell staff.
         """
         with About(done[0].item.record):
             complain("concluding failed", self.consumer.group, error)
-        asks = getattr(self.consumer, "if_interrupted", None) is IfInterrupted.ASK
         why = f"carried out, but: {what_failed(error)}"
         outcome: Outcome = Reject(why)
-        if asks and isinstance(error, ConflictError):
+        if isinstance(error, ConflictError):
             outcome = Retry(FIRST_WAIT, why, unsure=True)
         with self.settlement(stop=False) as settlement:
             settlement.inbox.load([done[0].item.record.identity])
@@ -206,7 +206,9 @@ class Delivery:
             settlement = Settlement(work, self.consumer.group)
             yield settlement
             if stop:
-                self._lately.check(self.consumer.group, settlement.died)
+                # What is sound of an acting consumer's batch has only begun here.
+                ended = [*settlement.died, *(False,) * settlement.begun]
+                self._lately.check(self.consumer.group, ended)
             settlement.inbox.flush()
             if unnoted is not None:
                 self.reader.settle(unnoted, work)

@@ -37,12 +37,14 @@ class Settlement:
         self.work = work
         self.inbox = Inbox(work, group)
         self.died: list[bool] = []  #: of each event that has ended here, in order
+        self.begun = 0  #: so many have not
         self._group = group
 
     def begin(self, item: Item) -> None:
         """
         Put on record that it is about to be carried out.
         """
+        self.begun += 1
         self.inbox.note(item, _begun(item))
 
     def is_open(self, item: Item) -> bool:
@@ -68,17 +70,19 @@ class Settlement:
                     raise TypeError(f"{self._group} answered {type(outcome).__name__}: no outcome")
 
     def park_behind(self, item: Item, *, unsure: bool) -> None:
-        self.inbox.park(item, due=None, tries=item.tries, why=BEHIND)
+        self.inbox.park(item, due=None, tries=item.tries, outages=item.outages, why=BEHIND)
         self.inbox.note(item, State.UNSURE if unsure else State.PARKED)
 
     def _retry(self, item: Item, retry: Retry, *, unsure: bool) -> None:
         tries = item.tries + retry.spends_a_try
-        most = MOST_TRIES_IN_OUTAGE if retry.outage else MOST_TRIES
-        if retry.spends_a_try and tries >= most:
+        outages = item.outages + (retry.spends_a_try and retry.outage)
+        # What an outage has used up is not held against it when the other side is back.
+        own, most = tries - outages, MOST_TRIES_IN_OUTAGE
+        if retry.spends_a_try and (tries >= most or (own >= MOST_TRIES and not retry.outage)):
             self._reject(item, f"{tries} tries: {retry.why}", tries=tries)
             return
         due = self.work.at + wait(retry, item.record.identity, tries)
-        self.inbox.park(item, due=due, tries=tries, why=retry.why)
+        self.inbox.park(item, due=due, tries=tries, outages=outages, why=retry.why)
         self.inbox.note(item, State.UNSURE if unsure else State.PARKED)
         self._say(logging.INFO, "parked", item, tries=tries, why=retry.why)
 

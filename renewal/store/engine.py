@@ -55,6 +55,8 @@ NOTICES = {
 }
 #: How it says that it has: idle_in_transaction_session_timeout and transaction_timeout.
 STOOD_STILL = ("25P03", "25P04")
+#: insufficient_privilege
+NO_RIGHT = "42501"
 #: What a standby says: read_only_sql_transaction, or feature_not_supported if told READ WRITE.
 READS_ONLY, NOT_SUPPORTED = "25006", "0A000"
 #: How psycopg asks for rows: ``psycopg.pq.Format.BINARY``, which is not imported for SQLite.
@@ -237,6 +239,9 @@ def _asking() -> Iterator[None]:
         state = getattr(error.orig, "sqlstate", None)
         if state in STOOD_STILL:
             told = "this process stood still within a transaction, and the database has ended it"
+            raise StoreUnavailableError(told) from error
+        if state == NO_RIGHT:
+            told = "this login lacks a right to the tables: run deploy/postgresql/roles.sql"
             raise StoreUnavailableError(told) from error
         if state not in OTHER_TABLES:
             raise

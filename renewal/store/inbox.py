@@ -46,6 +46,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     record: Record
     parked: int | None = None  #: its row among the parked, if it waits there
     tries: int = 0  #: that were spent before this one
+    outages: int = 0  #: so many of them found the other side away
 
     def is_dealt_with(self, state: State | None) -> bool:
         """
@@ -73,8 +74,8 @@ _waiting = (
     )
     .with_for_update(read=True)
 )
-_park = adding(parked, (*_record, "consumer", "due", "tries", "why"))
-_park_again = changing(parked, ("due", "tries", "why"), by=("id",))
+_park = adding(parked, (*_record, "consumer", "due", "tries", "outages", "why"))
+_park_again = changing(parked, ("due", "tries", "outages", "why"), by=("id",))
 _unpark = sa.delete(parked).where(among(parked.c.id, "rows"))
 _following = parked.alias()
 _first = sa.select(sa.func.min(_following.c.id)).where(_following.c.consumer == sa.bindparam("who"))
@@ -147,15 +148,17 @@ class Inbox:
     def note(self, item: Item, state: State) -> None:
         self._notes[item.record.identity] = state
 
-    def park(self, item: Item, *, due: datetime | None, tries: int, why: str) -> None:
+    def park(
+        self, item: Item, *, due: datetime | None, tries: int, why: str, outages: int = 0
+    ) -> None:
         """
         Let an event wait until then, or, without ``due``, behind an earlier one of its key.
         """
         if item.parked is None:
             event = _columns(item.record)
-            self._parked.append((*event, self._consumer, due, tries, told(why)))
+            self._parked.append((*event, self._consumer, due, tries, outages, told(why)))
         else:
-            self._parked_again.append((due, tries, told(why), item.parked))
+            self._parked_again.append((due, tries, outages, told(why), item.parked))
 
     def unpark(self, item: Item) -> None:
         """
@@ -222,6 +225,7 @@ def due(work: Work, consumer: str, at_most: int) -> Sequence[Item]:
             record=Record(position=0, **{name: row[name] for name in _record}),
             parked=row["id"],
             tries=row["tries"],
+            outages=row["outages"] or 0,  # none was counted by a program before this one
         )
         for row in work.connection.execute(_due, named).mappings()
     ]

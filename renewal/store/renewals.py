@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from renewal.store.among import among
 from renewal.store.shelf import pages
 from schema.tables.books import payments
+from schema.tables.people import certificates
 from schema.tables.renewals import OPEN, decisions
 from schema.tables.renewals import renewals as t
 
@@ -52,13 +53,13 @@ def open_in_slot(work: Work, slot: str) -> Renewal | None:
     """
     The renewal that is under way there, if any.
     """
-    work.flush()
+    work.write()
     found = work.renewals.read(_open_in_slot, {"slot": slot})
     return found[0] if found else None
 
 
 def of_certificate(work: Work, certificate: int) -> Sequence[Renewal]:
-    work.flush()
+    work.write()
     return work.renewals.read(_of_certificate, {"certificate": certificate})
 
 
@@ -86,13 +87,51 @@ def paid_for(work: Work, certificates: Collection[int]) -> set[int]:
     return found
 
 
+def entitled(work: Work, renewals: Collection[str]) -> set[str]:
+    """
+    Which of these renewals use an entitlement that was paid before.
+    """
+    found: set[str] = set()
+    for page in pages(renewals):
+        query = sa.select(payments.c.renewal).where(
+            among(payments.c.renewal, page), payments.c.state == "reserved"
+        )
+        found.update(work.connection.scalars(query))
+    return found
+
+
 def payment_of(work: Work, certificate: int, *states: str) -> Payment | None:
     """
     The certificate's payment in one of these states.
     """
-    work.flush()
+    work.write()
     found = work.payments.read(_payment_of, {"certificate": certificate, "states": states})
     return found[0] if found else None
+
+
+_paid_in_vain = (
+    sa.select(payments)
+    .join(certificates, certificates.c.id == payments.c.certificate)
+    .where(
+        payments.c.state == sa.literal_column("'paid'"),
+        payments.c.id > sa.bindparam("after"),
+        sa.or_(
+            certificates.c.state.not_in(("active", "suspended")),
+            certificates.c.not_after < sa.bindparam("now"),
+        ),
+    )
+    .order_by(payments.c.id)
+    .limit(sa.bindparam("at_most"))
+)
+
+
+def paid_for_what_has_ended(work: Work, after: str, at_most: int) -> Sequence[Payment]:
+    """
+    Payments that no renewal uses yet, whose certificate has ended or is in force no more: a page
+    after ``after``.
+    """
+    named = {"now": work.at, "after": after, "at_most": at_most}
+    return work.payments.read(work.taken(_paid_in_vain), named)
 
 
 def payments_of(work: Work, certificate: int) -> int:

@@ -122,6 +122,7 @@ class Message(Row, frozen=True):
     instead_of: str | None
     renewal: str | None
     version: int
+    contact_version: int | None = None
 
 
 class Payment(Row, frozen=True):
@@ -134,3 +135,4 @@ class Payment(Row, frozen=True):
     renewal: str | None
     asked_at: datetime
     version: int
+    account_sealed: bytes | None = None

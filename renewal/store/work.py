@@ -172,7 +172,17 @@ class Work:
 
     def flush(self) -> None:
         """
-        Write what was collected: one statement for each table.
+        Write what was collected, and tell the events: the last thing of a transaction, for others
+        wait then until it has ended.
+        """
+        self.write()
+        if self._events:
+            events, self._events = self._events, []
+            tell(self, events)
+
+    def write(self) -> None:
+        """
+        Write the rows that were collected, one statement for each table, so that they are found.
         """
         for shelf in self._shelves_in_order():
             shelf.flush()
@@ -181,9 +191,6 @@ class Work:
         if self._decisions:
             decided, self._decisions = self._decisions, []
             _decided.execute(self.connection, decided)
-        if self._events:  # last, because they are written one transaction after another
-            events, self._events = self._events, []
-            tell(self, events)
 
     def _shelves_in_order(self) -> list[Shelf[Any]]:
         # What is referred to is written before what refers to it.

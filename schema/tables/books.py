@@ -72,6 +72,7 @@ payments = sa.Table(
     sa.Column("renewal", sa.String(32), unique=True),  # the renewal that consumed it
     sa.Column("asked_at", UtcDateTime, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("account_sealed", sa.LargeBinary),  # pinned when it is asked for
 )
 # I4: nobody pays twice for one renewal, whatever the code believes.
 _stands = payments.c.state.in_(("asked", "paid", "reserved"))

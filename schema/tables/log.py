@@ -55,6 +55,7 @@ parked = sa.Table(
     sa.Column("tries", sa.Integer, nullable=False),
     sa.Column("why", sa.String(300), nullable=False),
     sa.Column("traceparent", sa.String(55)),  # as it came with the event
+    sa.Column("outages", sa.Integer),  # so many of its tries found the other side away
     sa.UniqueConstraint("consumer", "identity"),
     sa.Index("ix_parked_consumer_key", "consumer", "key", "id"),
     sa.Index("ix_parked_consumer_due", "consumer", "due", "id"),

@@ -245,6 +245,17 @@ def test_a_code_waits_for_no_bulk_run_that_has_told_and_not_committed(world: Wor
     assert [record.key for record in told] == [asked.challenge]
 
 
+def test_who_looks_for_what_it_has_written_keeps_no_other_from_telling(world: World) -> None:
+    store = world.house.store
+    with ThreadPoolExecutor() as pool, store.work() as early:
+        early.emit(RenewalDone(renewal="R1-1"))
+        queries.payment_of(early, TOKEN, "paid")
+
+        pool.submit(EmbeddedLog(store).append, [RenewalDone(renewal="R2-1")]).result(AT_LAST)
+
+    assert len(world.rows("SELECT 1 FROM events WHERE kind = 'renewal-done.v1'")) == 2
+
+
 def test_the_last_code_that_is_allowed_is_sent_once(world: World) -> None:
     for _ in range(4):
         world.centre.send_code(BROWSER, action="renew", session=SESSION)

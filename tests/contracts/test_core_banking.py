@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -497,6 +498,20 @@ def test_garbage_in_the_file_is_refused_with_file_and_line(
     assert ALICE not in str(caught.value)
     with pytest.raises(BankFileError, match=r"line 2"):
         embedded.bank.book(CAPTURE)
+
+
+def test_a_full_disk_books_nothing_and_leaves_no_half_line(
+    embedded: EmbeddedWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr("renewal.gateways.ledger.os.write", lambda file, line: write(file, line[:20]))
+        with pytest.raises(GatewayUnavailableError, match="No space left on device"):
+            embedded.bank.book(HOLD)
+
+    assert embedded.bank.inquire(HOLD.id) is Found.UNKNOWN
+    embedded.bank.book(HOLD)
+    assert embedded.another().inquire(HOLD.id) is Found.DONE
 
 
 def test_a_file_that_was_cut_short_is_refused(embedded: EmbeddedWorld) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +29,8 @@ from schema.tables import metadata
 from schema.topics import declared
 from tests.flows import world as worlds
 from tests.flows.world import CARD, SESSION, TOKEN, Weather, World
-from xuqi.demo.servers.postgresql import cluster
+from tests.stores import VAULT
+from xuqi.demo.servers.postgresql import _program, cluster
 from xuqi.house import build, open_store
 from xuqi.settings import Settings, read_keys
 
@@ -275,3 +278,26 @@ def test_every_table_has_somebody_who_may_write_it(server: str) -> None:
     ]
 
     assert unwritten == []
+
+
+def test_giving_the_roles_their_rights_again_takes_none_away_for_a_moment(server: str) -> None:
+    address = sa.make_url(server)
+    psql = [_program("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={ROLES}"]
+    where = [f"--host={address.query['host']}", f"--username={address.username}", "postgres"]
+    with (
+        ThreadPoolExecutor() as pool,
+        psycopg.connect(plain(login(server, "workers")), autocommit=True) as worker,
+    ):
+        for _ in range(10):
+            again = pool.submit(subprocess.run, [*psql, *where], check=True, capture_output=True)
+            while not again.done():
+                worker.execute("SELECT 1 FROM certificates LIMIT 1")
+            again.result()
+
+
+def test_who_lacks_a_right_waits_for_it(server: str) -> None:
+    """Nothing becomes a dead letter for it, and no loop ends."""
+    lacking = pytest.raises(StoreUnavailableError, match=r"lacks a right .*roles\.sql")
+    relay = Store(login(server, "relay"), clock=VirtualClock(worlds.START), vault=VAULT)
+    with closing(relay), lacking, relay.look() as look:
+        look.connection.exec_driver_sql("SELECT 1 FROM customers")

@@ -146,6 +146,11 @@ def world(empty: str, tmp_path: Path) -> Iterator[World]:
     opened.close()
 
 
+#: What the oldest shape has no place for, and work under way can do without: where a message and a
+#: payment went (then what is on file is taken), and whose fault a try was.
+FORGOTTEN = {("messages", "contact_version"), ("payments", "account_sealed"), ("parked", "outages")}
+
+
 def contents(url: str) -> dict[str, list[list[tuple[str, str]]]]:
     """Every row of every table: what is in its columns, where there is anything."""
     found = {}
@@ -154,7 +159,12 @@ def contents(url: str) -> dict[str, list[list[tuple[str, str]]]]:
         for name in metadata.tables:
             rows = connection.exec_driver_sql(f"SELECT * FROM {name}").mappings()  # noqa: S608 - our own tables
             found[name] = sorted(
-                sorted((key, repr(it)) for key, it in row.items() if it is not None) for row in rows
+                sorted(
+                    (key, repr(it))
+                    for key, it in row.items()
+                    if it is not None and (name, key) not in FORGOTTEN
+                )
+                for row in rows
             )
     engine.dispose()
     return found
@@ -224,7 +234,7 @@ def test_a_program_that_does_not_know_the_tables_waits_and_gives_nothing_up(
     assert world.rows("SELECT state FROM payments") == [("paid",)]
 
 
-@pytest.mark.parametrize("to", ["0004", "0000", "head"])
+@pytest.mark.parametrize("to", ["0005", "0000", "head"])
 def test_there_is_a_way_back_to_older_shapes_only(empty: str, to: str) -> None:
     upgrade(empty)
 

@@ -69,6 +69,7 @@ class Serving:
     stop: threading.Event = field(default_factory=threading.Event)
     loops: list[Loop] = field(default_factory=list)
     _told: str = ""
+    _unwritten: int | None = None  # why not, as errno
     _meters: Meters = field(default_factory=Meters)
 
     def __post_init__(self) -> None:
@@ -243,9 +244,15 @@ class Serving:
             settings = self.house.settings
             path = record_of(settings.home, self.rooms, settings.known_as)
             fresh = path.with_suffix(f".{os.getpid()}.new")
-            fresh.write_text(text)
-            fresh.replace(path)
-            self._told = text
+            try:
+                fresh.write_text(text)
+                fresh.replace(path)
+            except OSError as error:  # `xuqi status` says less; what is at work goes on
+                if self._unwritten != error.errno:
+                    log.warning("%s cannot be written: %s", path, error.strerror)
+                self._unwritten = error.errno
+                return
+            self._told, self._unwritten = text, None
 
 
 @contextlib.contextmanager

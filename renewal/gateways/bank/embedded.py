@@ -159,15 +159,19 @@ class EmbeddedBank:
         return Code.TOLD if fault == "refused" else self._bookings.why_refused(booking)
 
     def _write(self, booking: Booking, answer: str) -> None:
-        self._ledger.append(
-            op=booking.op.value,
-            id=booking.id,
-            account=booking.account,
-            amount=booking.amount,
-            ref=booking.ref,
-            of=booking.of,
-            answer=answer,
-        )
+        try:
+            self._ledger.append(
+                op=booking.op.value,
+                id=booking.id,
+                account=booking.account,
+                amount=booking.amount,
+                ref=booking.ref,
+                of=booking.of,
+                answer=answer,
+            )
+        except OSError as error:
+            told = f"the bank's ledger cannot be written: {error.strerror}"
+            raise GatewayUnavailableError(told) from error
 
     @contextmanager
     def _up_to_date(self) -> Iterator[None]:

@@ -50,9 +50,9 @@ class History:
         """
         Bring the outside ledger up to date, each deed once.
 
-        The deed stands already: when the book is busy now, the next deed or the next opening
-        tells it.
+        The deed stands already: when the book is busy now, or the disk full, the next deed or the
+        next opening tells it.
         """
         if self.ledger is not None:
-            with suppress(GatewayUnavailableError):
+            with suppress(GatewayUnavailableError, OSError):
                 outside.tell(self.book, self.ledger)

@@ -49,6 +49,8 @@ SHORTEST_WAIT = timedelta(seconds=1)
 
 STALE = "30036"
 NO_SUCH_MESSAGE = "20404"
+#: What the library raises over an answer that is no JSON, or JSON of another shape.
+UNREADABLE = (ValueError, AttributeError, KeyError, TypeError)
 
 
 class TwilioSms:
@@ -101,8 +103,8 @@ class TwilioSms:
                 validity_period=_validity(sms),
                 **_retention(sms.lane),
             )
-        except ValueError:
-            # A good status with an answer that is no JSON: created, but its id is lost.
+        except UNREADABLE:
+            # A good status with such an answer: created, but its id is lost.
             raise GatewayUnsureError("the carrier's answer cannot be read") from None
         if not created.sid:
             raise GatewayUnsureError("the carrier's answer has no message id")
@@ -124,7 +126,7 @@ class TwilioSms:
         try:
             listed = self._messages.stream(to=sms.to, limit=LOOK_BACK, page_size=LOOK_BACK)
             found = [message.sid for message in listed if self._is(message, sms, earliest)]
-        except (ValueError, TwilioException):
+        except (*UNREADABLE, TwilioException):
             raise GatewayUnavailableError("the carrier's list cannot be read") from None
         return str(found[0]) if found else None
 
@@ -135,7 +137,7 @@ class TwilioSms:
             if error.code == NO_SUCH_MESSAGE:
                 raise GatewayRefusedError("no such message", code=error.code) from error
             raise
-        except ValueError:
+        except UNREADABLE:
             raise GatewayUnavailableError("the carrier's answer cannot be read") from None
         return report_of(str(message.status)), str(message.error_code or "")
 

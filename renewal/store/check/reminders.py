@@ -143,9 +143,9 @@ def _two_a_day(work: Work, _given: Given) -> Iterator[str]:
 
 
 def _never_handed(given: Given) -> sa.Select[Any]:
-    waits = sa.exists().where(
-        parked.c.consumer == "reminders", parked.c.key == sa.cast(m.customer, sa.String)
-    )
+    number = sa.cast(m.customer, sa.String)
+    keys = ("customer-" + number, m.instead_of, number)  # the last by a program before this one
+    waits = sa.exists().where(parked.c.consumer == "reminders", parked.c.key.in_(keys))
     return sa.select(m.id).where(
         m.kind == "reminder", m.state == "claimed", m.claimed_at < given.now - HOURS, ~waits
     )

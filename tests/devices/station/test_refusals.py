@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from tests.devices.station.branch import RENEWAL, Branch, Holder
 from tests.devices.tokens import PIN, SERIAL, WRONG_PIN, Desk, PretendCa
 from token_station import card_memory
 from token_station.containers import certificate_container
-from token_station.journal import Journal, JournalError, Step
+from token_station.journal import Entry, Journal, JournalError, Step
 from token_station.station import Said
 
 if TYPE_CHECKING:
@@ -514,6 +515,29 @@ def test_a_journal_that_cannot_be_written_stops_the_station_before_the_card(
     branch.started()
     branch.rounds(2)
     branch.assert_renewed()
+
+
+THEN = "2026-01-01T00:00:00"
+
+
+def test_a_line_that_did_not_reach_the_disk_leaves_no_end_behind_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(tmp_path / "station.jsonl")
+
+    def broken(_file: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("token_station.journal.os.fdatasync", broken)
+        with pytest.raises(JournalError, match="cannot be written"):
+            journal.write(Entry(renewal="R1", step=Step.SEEN, at=THEN, csr="x" * 5_000))
+    journal.write(Entry(renewal="R2", step=Step.ENDED, at=THEN))
+    journal.close()
+
+    again = Journal(tmp_path / "station.jsonl")
+    assert (again.job("R1"), again.open_jobs()) == (None, [])
+    again.close()
 
 
 def test_a_holder_shows_no_pin() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import TYPE_CHECKING
@@ -13,14 +14,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec.structs import replace
 
 from renewal.cycle import BadRequestError, NotNowError
 from renewal.errors import XuqiError
+from renewal.eventlog.embedded import EmbeddedLog
 from renewal.rules.eligibility import Refusal
 from renewal.rules.proof import ProofError
 from renewal.store.rows import Renewal
 from scheduler import jobs
-from tests.flows.world import BRANCH, BROWSER, CARD, END, SESSION, TERMS, TOKEN, World
+from schema.codec import decode
+from schema.events import TokenJobRequested
+from tests.flows.world import BRANCH, BROWSER, CARD, END, PRODUCTS, SESSION, TERMS, TOKEN, World
 from xuqi.demo.client import BrowserKey
 
 if TYPE_CHECKING:
@@ -441,3 +446,23 @@ def test_a_backup_password_has_four_to_ten_letters_and_digits(world: World, pass
         key.backup(certificate, password)
     assert key.backup(certificate, "abcd")
     assert key.backup(certificate, "Abcdefgh12")
+
+
+def test_what_another_product_has_on_the_token_is_kept(world: World) -> None:
+    """Two products' certificates lie on one token: renewing one takes no place of the other."""
+    other = hashlib.sha256(b"of the other product").digest()
+    with world.house.store.work() as work:
+        new = {"id": 91, "product": PRODUCTS[CARD], "slot": "of the other", "serial": "91"}
+        row = replace(work.certificates.get(TOKEN), **new, certificate_sha256=other)
+        work.certificates.put(row)
+    world.paid()
+
+    world.requested(TOKEN)
+
+    reader = EmbeddedLog(world.house.store).reader("tests", [f"stations.{BRANCH}"])
+    with closing(reader):
+        (record,) = reader.poll(9, timedelta(0))
+    job = decode(record.body)
+    assert isinstance(job, TokenJobRequested)
+    mine = world.certificate(TOKEN).certificate_sha256
+    assert job.keep_sha256 == tuple(sorted([mine.hex(), other.hex()]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -241,7 +242,10 @@ def test_a_suspension_that_comes_after_the_renewal_holds_for_the_new_one(world: 
     assert world.dead() == []
 
 
-def test_a_suspension_that_the_renewal_overtakes_holds_for_the_new_one(world: World) -> None:
+@pytest.mark.parametrize("revoked", [False, True], ids=["superseded", "revoked already"])
+def test_a_suspension_that_the_renewal_overtakes_holds_for_the_new_one(
+    world: World, *, revoked: bool
+) -> None:
     renewal, key = world.issued()
     ask(world, BROWSER, Change.SUSPEND)
 
@@ -249,6 +253,10 @@ def test_a_suspension_that_the_renewal_overtakes_holds_for_the_new_one(world: Wo
         if op == "suspend":
             world.weather.ca = lambda _op, _request_id: None
             world.centre.prove(renewal.id, key.sign(renewal.challenge))
+            if revoked:  # by another member
+                with world.house.store.work() as work:
+                    old = work.certificates.get(BROWSER)
+                    work.certificates.change(old, state="revoked")
 
     world.weather.ca = meanwhile
     world.drain()
@@ -257,6 +265,26 @@ def test_a_suspension_that_the_renewal_overtakes_holds_for_the_new_one(world: Wo
     assert world.certificate(new).state == "suspended"
     assert world.status_at_ca(new) == "on hold"
     assert world.certificate(BROWSER).state == "revoked"
+    assert world.dead() == []
+
+
+def test_a_suspension_that_waits_until_the_old_one_is_revoked_holds_for_the_new_one(
+    world: World,
+) -> None:
+    renewal, key = world.issued()
+    away = iter(["unavailable"])
+    world.weather.ca = lambda op, _request_id: next(away, None) if op == "suspend" else None
+    ask(world, BROWSER, Change.SUSPEND)
+    world.drain_to("revocation")
+
+    world.centre.prove(renewal.id, key.sign(renewal.challenge))
+    world.drain()
+    assert world.certificate(BROWSER).state == "revoked"
+    world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
+
+    new = world.renewal(renewal.id).new_certificate or 0
+    assert world.certificate(new).state == "suspended"
+    assert world.status_at_ca(new) == "on hold"
     assert world.dead() == []
 
 

@@ -87,12 +87,26 @@ def test_a_reminder_put_off_is_missed_only_after_that(
     assert broken.found() == expected
 
 
-def test_a_reminder_that_waits_for_its_carrier_is_not_missed(broken: Broken) -> None:
+@pytest.mark.parametrize("key", ["customer-4", "4"], ids=["now", "by an older program"])
+def test_a_reminder_that_waits_for_its_carrier_is_not_missed(broken: Broken, key: str) -> None:
     broken.sql(
         f"UPDATE messages SET state = 'claimed', handed_at = NULL, claimed_at = {LONG_AGO}"
         " WHERE id = (SELECT message FROM told WHERE certificate = 4)"
     )
-    broken.sql(PARKED.format(due=JUST_NOW).replace("billing", "reminders").replace("'P9'", "'4'"))
+    broken.sql(
+        PARKED.format(due=JUST_NOW).replace("billing", "reminders").replace("'P9'", f"'{key}'")
+    )
+
+    assert broken.found() == set()
+
+
+def test_a_reminder_instead_of_one_that_failed_waits_under_its_key(broken: Broken) -> None:
+    broken.sql(
+        f"UPDATE messages SET state = 'claimed', handed_at = NULL, claimed_at = {LONG_AGO},"
+        " instead_of = 'Mfailed' WHERE id = (SELECT message FROM told WHERE certificate = 4)"
+    )
+    parked = PARKED.format(due=JUST_NOW).replace("billing", "reminders")
+    broken.sql(parked.replace("'P9'", "'Mfailed'"))
 
     assert broken.found() == set()
 

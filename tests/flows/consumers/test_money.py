@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ import pytest
 from renewal.store import books_check
 from renewal.store.rows import Payment
 from scheduler import jobs
+from schema.events import Change
 from tests.flows.world import (
     BROWSER,
     CARD,
@@ -20,10 +23,13 @@ from tests.flows.world import (
     SESSION,
     TOKEN,
     World,
+    open_world,
+    policies_with,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from renewal.gateways.bank.port import Booking
 
@@ -296,6 +302,127 @@ def test_a_payment_without_an_account_is_refused_and_can_be_made_later(world: Wo
 
     assert world.paid().state == "paid"
     assert world.dead() == []
+
+
+def let_account_be(world: World, account: str | None) -> None:
+    """The bank sends other data of the customer meanwhile."""
+    with world.house.store.work() as work:
+        row = work.enrolments.get((TOKEN, "corporate-token"))
+        sealed = None if account is None else work.vault.seal(account, "enrolments.account")
+        work.enrolments.change(row, account_sealed=sealed)
+
+
+@pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "by an older program"])
+def test_a_debit_that_was_done_unheard_is_found_out_though_the_account_is_gone(
+    world: World, *, pinned: bool
+) -> None:
+    silence = Silence(world, "debit")
+    world.paid()
+    let_account_be(world, None)
+    if not pinned:
+        with world.house.store.work() as work:
+            [(payment,)] = world.rows("SELECT id FROM payments")
+            work.payments.change(work.payments.get(payment), account_sealed=None)
+
+    silence.is_over = True
+    world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
+
+    assert payment_state(world) == ["paid"]
+    assert world.dead() == []
+    assert_books_agree(world)
+
+
+def test_what_was_never_debited_is_refused_when_the_account_is_gone(world: World) -> None:
+    world.weather.bank = once_at_bank("debit", "unavailable")
+    world.paid()
+    let_account_be(world, None)
+    with world.house.store.work() as work:
+        [(payment,)] = world.rows("SELECT id FROM payments")
+        work.payments.change(work.payments.get(payment), account_sealed=None)
+
+    world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
+
+    assert payment_state(world) == ["refused"]
+    assert (world.booked(), world.dead()) == ([], [])
+
+
+def test_a_refund_goes_where_the_debit_came_from(world: World) -> None:
+    world.paid()
+    let_account_be(world, "009999999999")
+
+    world.clock.advance_to(END + timedelta(seconds=1))
+    jobs.leave(world.house.store, world.house.policies)
+    world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
+
+    assert payment_state(world) == ["refunded"]
+    assert world.at_the_bank(TOKEN) == (OPENING_BALANCE, OPENING_BALANCE)
+    assert world.dead() == []
+    assert_books_agree(world)
+
+
+def test_what_was_paid_for_one_that_was_never_resumed_is_paid_back(world: World) -> None:
+    world.paid()
+    world.house.back_office.ask_change(TOKEN, Change.SUSPEND, who="teller 7", why="asked for")
+    world.drain()
+    jobs.tend(world.house.store, world.house.policies)
+    assert payment_state(world) == ["paid"]
+
+    world.clock.advance_to(END + timedelta(seconds=1))
+    jobs.leave(world.house.store, world.house.policies)
+    jobs.tend(world.house.store, world.house.policies)
+    world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
+
+    assert payment_state(world) == ["refunded"]
+    assert_books_agree(world)
+
+
+def test_what_was_paid_for_one_whose_slot_another_has_taken_is_paid_back(world: World) -> None:
+    world.paid()
+    with world.house.store.work() as work:  # as an import of a newer one leaves it
+        row = work.certificates.get(TOKEN)
+        work.certificates.change(row, state="superseded", remind_at=None)
+
+    jobs.tend(world.house.store, world.house.policies)
+    world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
+
+    assert payment_state(world) == ["refunded"]
+    assert_books_agree(world)
+
+
+@dataclass(frozen=True)
+class Case:
+    certificate: int
+    was: str
+    becomes: str
+    booked: list[str]
+    state: str
+
+
+PREPAID = Case(TOKEN, "prepaid", "hold", ["debit"], "consumed")
+HELD = Case(CARD, "hold", "prepaid", ["hold", "capture"], "captured")
+
+
+@pytest.mark.parametrize("case", [PREPAID, HELD], ids=lambda case: case.was)
+def test_a_renewal_is_paid_as_it_was_when_it_was_asked_for(
+    first_world: World, tmp_path: Path, case: Case
+) -> None:
+    """The product's policy says otherwise while it is under way."""
+    before = open_world(tmp_path / "before", like=first_world)
+    with closing(before):
+        if case is PREPAID:
+            before.paid()
+        renewal = before.requested(case.certificate)
+    says = (f'how = "{case.was}"', f'how = "{case.becomes}"')
+    policies = policies_with(tmp_path / "policies", *says)
+
+    with closing(open_world(tmp_path / "after", policies=policies, like=before)) as after:
+        after.at_the_branch(after.station(case.certificate))
+        after.drain()
+
+        ended = after.renewal(renewal.id)
+        assert (ended.state, ended.fee_state) == ("done", case.state)
+        assert [op for op, _ in after.booked()] == case.booked
+        assert_books_agree(after)
 
 
 def test_a_refused_payment_is_made_again_under_another_id(world: World) -> None:

@@ -14,6 +14,7 @@ from renewal.gateways.sms.port import Report
 from renewal.store.rows import Payment
 from schema.events import MessageFailed
 from tests.flows.reminders.town import BROWSER, CARD, TOKEN, Town, taipei
+from tests.stores import VAULT
 
 if TYPE_CHECKING:
     from renewal.gateways.sms.port import Sms
@@ -307,6 +308,18 @@ def test_a_delivered_one_is_not_undelivered_afterwards(town: Town) -> None:
     assert town.customer(1).mobile_bad is None
 
 
+def test_a_report_about_an_older_number_does_not_speak_against_the_new_one(town: Town) -> None:
+    town.add(1, END)
+    town.turn()
+    (ref,) = (row["ref"] for row in town.ledger("sms"))
+    new = {"mobile_sealed": VAULT.seal("+886955555555", "customers.mobile"), "mobile_hash": b"new"}
+    town.change_customer(1, **new, contact_version=2)
+
+    town.report(ref, Report.UNDELIVERED, "30005")
+
+    assert town.customer(1).mobile_bad is None
+
+
 def test_an_undelivered_text_is_followed_by_mail_once(town: Town) -> None:
     town.sms_fault = lambda _sms: Reported(report=Report.UNDELIVERED, code="30005")
     town.add(1, END)
@@ -355,6 +368,34 @@ def test_a_mail_that_failed_at_night_is_followed_by_a_text_in_the_morning(town: 
     town.until("2026-03-04 12:00")
 
     assert town.sent()[1:] == [("sms", "2026-03-03 09:00")]
+
+
+NEW_YEAR = taipei("2026-02-21 23:59:59")  #: a holiday; nobody works from the 14th to the 22nd
+
+
+def test_a_text_that_waits_for_a_business_day_keeps_no_urgent_step_waiting(town: Town) -> None:
+    town.add(1, NEW_YEAR, product=TOKEN, told=14, look=taipei("2026-02-14 00:00"))
+    town.at("2026-02-14 10:00")
+    (ref,) = (row["ref"] for row in town.ledger("mail"))
+    town.report(ref, Report.UNDELIVERED, "5.1.1")
+
+    town.until("2026-02-24 12:00")
+
+    last_days = [("sms", "2026-02-20 09:00"), ("sms", "2026-02-21 09:00")]
+    assert town.sent() == [("mail", "2026-02-14 10:00"), *last_days]
+
+
+def test_a_text_that_was_claimed_before_the_holidays_goes_with_the_first_urgent_step(
+    town: Town,
+) -> None:
+    away = taipei("2026-02-13 21:00")
+    town.sms_fault = lambda _sms: Unavailable() if town.clock.now() < away else None
+    town.add(1, NEW_YEAR, mail=False, told=30, look=taipei("2026-02-13 20:50"))
+
+    town.at("2026-02-13 20:50")
+    town.until("2026-02-22 12:00", every=timedelta(minutes=10))
+
+    assert town.sent() == [("sms", "2026-02-20 09:00"), ("sms", "2026-02-21 09:00")]
 
 
 def test_a_failure_that_is_heard_after_a_later_threshold_is_no_second_message(town: Town) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -214,6 +215,21 @@ def test_a_deed_that_cannot_be_told_now_stands_and_is_told_later(
     ca = open_ca(tmp_path)
     with monkeypatch.context() as busy:
         busy.setattr(outside, "tell", _is_busy)
+        certificate = ca.issue(request()).certificate
+    assert told(tmp_path) == []
+
+    assert ca.issue(request()).certificate == certificate
+
+    assert [line["request_id"] for line in told(tmp_path)] == ["renewal-0"]
+    ca.close()
+
+
+def test_what_a_full_disk_kept_from_the_ledger_is_told_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ca, write = open_ca(tmp_path), os.write
+    with monkeypatch.context() as full:
+        full.setattr("renewal.gateways.ledger.os.write", lambda file, line: write(file, line[:20]))
         certificate = ca.issue(request()).certificate
     assert told(tmp_path) == []
 

@@ -136,6 +136,8 @@ FAULTS = [
     (Fault(status=504, raw=b""), GatewayUnsureError),
     (Fault(raw=b"not json"), GatewayUnsureError),
     (Fault(raw=b"{}"), GatewayUnsureError),
+    (Fault(raw=b"[]"), GatewayUnsureError),
+    (Fault(raw=b"null"), GatewayUnsureError),
     (Fault(reset=True), GatewayUnsureError),
 ]
 
@@ -165,7 +167,18 @@ def test_a_question_that_fails_has_done_nothing(
         carrier.report("SM" + "0" * 32)
 
 
-@pytest.mark.parametrize("raw", [b"not json", b"{}", b'{"a": [], "b": []}'])
+@pytest.mark.parametrize("raw", [b"not json", b"[]", b"null", b'"failed"'])
+def test_an_unreadable_report_is_asked_for_again(
+    carrier: TwilioSms, simulator: TwilioSimulator, raw: bytes
+) -> None:
+    sent = carrier.send(REMINDER)
+    simulator.faults.append(Fault(raw=raw))
+
+    with pytest.raises(GatewayUnavailableError, match="cannot be read"):
+        carrier.report(sent)
+
+
+@pytest.mark.parametrize("raw", [b"not json", b"{}", b"[]", b"null", b'{"a": [], "b": []}'])
 def test_an_unreadable_list_is_no_list(
     carrier: TwilioSms, simulator: TwilioSimulator, raw: bytes
 ) -> None:

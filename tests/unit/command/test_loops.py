@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import threading
@@ -19,11 +20,14 @@ from tests.stores import opened, sqlite_url
 from tests.waits import Waits
 from xuqi.command import xuqi
 from xuqi.desk import Desk
+from xuqi.house import build
 from xuqi.places import Place
 from xuqi.serving import loops
 from xuqi.serving.logbook import JsonLines
 from xuqi.serving.loops import Loop, relaying
+from xuqi.serving.process import Serving
 from xuqi.serving.record import record_of
+from xuqi.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,6 +56,28 @@ def test_a_consumer_whose_events_fail_stops_and_says_so() -> None:
 
     assert (loop.given_up, loop.crashed) == (True, False)
     assert loop.trouble.startswith("stopped: 50 of the last 100")
+
+
+def test_a_full_disk_keeps_what_is_told_of_a_process_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    house = build(Settings(home=tmp_path))
+    serving, record = Serving(house, ("otp",)), record_of(tmp_path, ("otp",))
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.write_text", full)
+        serving._record()
+        serving._record()
+    said = [one.getMessage() for one in caplog.records]
+    before = record.exists()
+
+    serving._record()
+
+    assert (before, record.exists()) == (False, True)
+    assert len([one for one in said if "No space left on device" in one]) == 1
+    house.store.close()
 
 
 def test_what_is_away_for_a_while_is_waited_for_and_its_trouble_ends(

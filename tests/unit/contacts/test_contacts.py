@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from renewal.contacts import mark_contact
+from renewal.store.rows import Message
 from schema.policy import Channel
-from tests.flows.world import BROWSER, World, open_world
+from tests.flows.world import BROWSER, START, World, open_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +38,46 @@ def test_an_address_is_marked_for_its_own_fault_only(
     world: World, channel: Channel, code: str, bad: str | None
 ) -> None:
     with world.house.store.work() as work:
-        mark_contact(work, BROWSER, channel, code)
+        mark_contact(work, message(channel, 1), code)
 
+    assert marked(world, channel) == bad
+
+
+@pytest.mark.parametrize(("version", "bad"), [(1, None), (2, "21614"), (None, "21614")])
+def test_it_is_the_address_to_which_the_message_went(
+    world: World, version: int | None, bad: str | None
+) -> None:
+    """A message of an older program does not say to which."""
+    with world.house.store.work() as work:
+        work.customers.change(work.customers.get(BROWSER), contact_version=2)
+    with world.house.store.work() as work:
+        mark_contact(work, message(Channel.SMS, version), "21614")
+
+    assert marked(world, Channel.SMS) == bad
+
+
+def message(channel: Channel, contact_version: int | None) -> Message:
+    return Message(
+        id="M1",
+        kind="reminder",
+        customer=BROWSER,
+        channel=channel.value,
+        state="undelivered",
+        owed_at=START,
+        claimed_at=START,
+        handed_at=START,
+        ended_at=START,
+        carrier_id=None,
+        code="",
+        text_hash=b"",
+        instead_of=None,
+        renewal=None,
+        version=1,
+        contact_version=contact_version,
+    )
+
+
+def marked(world: World, channel: Channel) -> str | None:
     with world.house.store.look() as look:
         customer = look.customers.get(BROWSER)
-    marked = customer.mail_bad if channel is Channel.MAIL else customer.mobile_bad
-    assert marked == bad
+    return customer.mail_bad if channel is Channel.MAIL else customer.mobile_bad

@@ -129,6 +129,21 @@ def test_an_outage_of_a_night_kills_no_event(store: Store) -> None:
     assert dead(store) == {}
 
 
+@pytest.mark.parametrize("nights", [MOST_TRIES - 1, MOST_TRIES, 3 * MOST_TRIES])
+def test_what_an_outage_used_up_is_not_held_against_an_event_afterwards(
+    store: Store, nights: int
+) -> None:
+    away = [GatewayUnavailableError("down")] * nights
+    lost = [GatewayUnsureError("lost")] * (MOST_TRIES - 1)
+    tell(store, asked(1), asked(2))
+    consumer = Acting(script={(1, 1): [*away, *lost], (2, 1): [*away, *lost, *lost[:1]]})
+
+    run(delivery(consumer, store), rounds=nights + MOST_TRIES + 1)
+
+    assert consumer.world == [asked(1)]
+    assert dead(store) == {"2:1": f"{nights + MOST_TRIES} tries: unsure: lost"}
+
+
 def test_the_last_try_may_succeed(store: Store) -> None:
     tell(store, asked(1))
 

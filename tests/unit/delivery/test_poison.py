@@ -222,6 +222,17 @@ def test_fewer_failures_than_that_do_not_stop_it(store: Store) -> None:
     assert len(effects(store)) == 51
 
 
+def test_garbage_among_what_has_only_begun_does_not_stop_it(store: Store) -> None:
+    poison = [record(SOUND, body=b"{", identity=f"p{n}", key=f"p{n}") for n in range(60)]
+    reader = Listed([*poison, *(record(asked(key)) for key in range(240))])
+    consumer = Acting()
+
+    run(delivery(consumer, store, reader))
+
+    assert len(dead(store)) == 60
+    assert len(effects(store)) == len(consumer.world) == 240
+
+
 def test_what_was_carried_out_is_on_record_before_the_process_stops(store: Store) -> None:
     consumer = Acting(script=rejecting(60))
     tell(store, *(asked(key) for key in range(70)))

@@ -1,0 +1,23 @@
+"""A message knows which address it went to, a payment from which account, a try whose fault."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("messages", sa.Column("contact_version", sa.Integer))
+    op.add_column("payments", sa.Column("account_sealed", sa.LargeBinary))
+    op.add_column("parked", sa.Column("outages", sa.Integer))
+
+
+def downgrade() -> None:
+    op.drop_column("messages", "contact_version")
+    op.drop_column("payments", "account_sealed")
+    op.drop_column("parked", "outages")
