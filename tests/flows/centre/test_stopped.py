@@ -288,6 +288,23 @@ def test_a_suspension_that_waits_until_the_old_one_is_revoked_holds_for_the_new_
     assert world.dead() == []
 
 
+def test_the_old_one_is_not_revoked_before_the_new_one_begins(world: World) -> None:
+    """The product's policy has changed since it was issued, or the CA's clock is ahead."""
+    renewal, key = world.issued()
+    begins = world.clock.now() + timedelta(hours=2)
+    with world.house.store.work() as work:
+        new = work.certificates.get(renewal.new_certificate)
+        work.certificates.change(new, not_before=begins)
+    world.centre.prove(renewal.id, key.sign(renewal.challenge))
+
+    world.drain_over(timedelta(hours=1), step=timedelta(minutes=20))
+    early = world.status_at_ca(BROWSER)
+    world.drain_over(timedelta(hours=2), step=timedelta(minutes=20))
+
+    assert (early, world.status_at_ca(BROWSER)) == ("good", "revoked")
+    assert world.renewal(renewal.id).state == "done"
+
+
 def test_a_new_certificate_that_staff_revoke_is_not_activated(world: World) -> None:
     renewal, key = world.issued()
     ask(world, renewal.new_certificate or 0, Change.REVOKE)

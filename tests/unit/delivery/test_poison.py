@@ -133,6 +133,16 @@ def test_a_conflict_in_conclude_does_not_call_again(store: Store) -> None:
     assert consumer.world == [asked(1), asked(2)]
 
 
+def test_what_may_be_repeated_is_begun_again_after_a_conflict_that_stayed(store: Store) -> None:
+    consumer = Acting(conclusions={(1, 1): [ConflictError("another was first")] * 4})
+    tell(store, asked(1))
+
+    run(delivery(consumer, store), rounds=2)
+
+    assert effects(store) == [(1, 1)]
+    assert dead(store) == {}
+
+
 def test_who_can_ask_asks_after_a_conflict_that_stayed(store: Store) -> None:
     consumer = Asking(conclusions={(1, 1): [ConflictError("another was first")] * 4})
     tell(store, asked(1))
