@@ -70,7 +70,7 @@ class Settlement:
                     raise TypeError(f"{self._group} answered {type(outcome).__name__}: no outcome")
 
     def park_behind(self, item: Item, *, unsure: bool) -> None:
-        self.inbox.park(item, due=None, tries=item.tries, outages=item.outages, why=BEHIND)
+        self.inbox.park(item, due=None, tries=item.tries, why=BEHIND)
         self.inbox.note(item, State.UNSURE if unsure else State.PARKED)
 
     def _retry(self, item: Item, retry: Retry, *, unsure: bool) -> None:

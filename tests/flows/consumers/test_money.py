@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from renewal.errors import GatewayUnavailableError, GatewayUnsureError
 from renewal.store import books_check
 from renewal.store.rows import Payment
 from scheduler import jobs
@@ -337,6 +338,30 @@ def test_what_was_never_debited_is_refused_when_the_account_is_gone(world: World
     world.paid()
     let_account_be(world, None)
     with world.house.store.work() as work:
+        [(payment,)] = world.rows("SELECT id FROM payments")
+        work.payments.change(work.payments.get(payment), account_sealed=None)
+
+    world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
+
+    assert payment_state(world) == ["refused"]
+    assert (world.booked(), world.dead()) == ([], [])
+
+
+def test_what_the_bank_never_saw_is_not_debited_when_the_account_is_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_booking: Booking) -> None:
+        raise GatewayUnsureError("the line broke")
+
+    def away(_id: str) -> None:
+        raise GatewayUnavailableError("the bank is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(world.bank, "book", lost)
+        broken.setattr(world.bank, "inquire", away)
+        world.paid()
+    let_account_be(world, None)
+    with world.house.store.work() as work:  # as an older program left it
         [(payment,)] = world.rows("SELECT id FROM payments")
         work.payments.change(work.payments.get(payment), account_sealed=None)
 
