@@ -215,7 +215,7 @@ class Billing:
             return self._not_paid(payment, NO_ACCOUNT, work)
         if refund:
             fee_books.refund_owed(work, payment.id).must_hold()  # no renewal may use it any more
-        elif account is not None and payment.account_sealed is None:
+        elif account is not None and payment.account_sealed is None and not ask:
             # The account is pinned: what is paid back goes where it came from.
             pinned = work.vault.seal(account, "payments.account")
             work.payments.change(payment, account_sealed=pinned)

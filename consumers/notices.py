@@ -18,6 +18,7 @@ from consumers.sending import (
     counts_today,
     hand_over,
     handed,
+    hash_of_address,
 )
 from renewal.gateways.sms.port import Lane
 from renewal.outcome import Done, IfInterrupted, Outcome, Retry
@@ -141,6 +142,8 @@ class Notices:
                 if until > work.at:
                     return Retry(until - work.at, "it can wait", spends_a_try=False)
             self._texts[customer.id] = others + 1
+            if known is not None and not counts_today(known, work.at):
+                work.messages.change(known, owed_at=work.at)  # it is one of this day's texts now
         facts = self._facts(event, about, customer, work)
         out = self._written(message, facts, customer, channel, work)
         renewal = about.renewal.id if about.renewal else None
@@ -285,6 +288,7 @@ class Notices:
             lane=Lane.REMINDERS if isinstance(facts, f.NotCollected) else Lane.CODES,
             since=work.at,
             ask=False,
+            address_hash=hash_of_address(customer, channel),
         )
 
     def carry_out(self, order: Order) -> Handed | Failed:
@@ -294,7 +298,7 @@ class Notices:
         work.messages.load(order.out.message for order in orders)
 
     def conclude(self, order: Order, answer: Handed | Failed, work: Work) -> Outcome:
-        handed(work, order.out.message, answer)
+        handed(work, order.out.message, answer, order.out.address_hash)
         what, why = ("failed", answer.code) if isinstance(answer, Failed) else ("sent", "")
         work.decide(
             order.certificate,

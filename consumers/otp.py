@@ -18,6 +18,7 @@ from consumers.sending import (
     contact,
     hand_over,
     handed,
+    hash_of_address,
     withdrawn,
 )
 from renewal.errors import GatewayUnavailableError, GatewayUnsureError
@@ -156,6 +157,7 @@ class OneTimeCodes:
                     valid_for=max(left, timedelta(seconds=1)),
                     since=challenge.issued_at,
                     ask=False,
+                    address_hash=hash_of_address(customer, channel),
                 )
             )
         return outs
@@ -189,7 +191,7 @@ class OneTimeCodes:
         return structs.replace(min(later, key=lambda retry: retry.after), unsure=unsure)
 
     def _ended(self, order: Order, out: Outgoing, each: Handed | Failed, work: Work) -> None:
-        handed(work, out.message, each)
+        handed(work, out.message, each, out.address_hash)
         what, why = ("failed", each.code) if isinstance(each, Failed) else ("sent", "")
         work.decide(
             order.certificate, "code", what, why, channel=out.channel.value, message=out.message

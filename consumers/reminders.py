@@ -18,6 +18,7 @@ from consumers.sending import (
     Outgoing,
     claim,
     contact,
+    counts_today,
     hand_over,
     handed,
     handed_before,
@@ -233,19 +234,23 @@ class Reminders:
         kept = [one for one in told if self.owing.still_wanted(one, customer, channel, work)]
         if not ask:  # else it may have been sent as it was: then it has told of nothing later
             kept = [self._most_urgent(one, message.id, work) for one in kept]
-        until = self.routes.resumes(message, kept, customer, work.at) if kept else work.at
+        # And if it was not, it tells of the latest step: that may be urgent enough to go at once.
+        steps = [self._at_its_latest(one, work) for one in kept]
+        until = self.routes.resumes(message, steps, customer, work.at) if kept else work.at
         way_out = self._way_out(customer, kept, channel, work)
         if until > work.at:
             if not ask and self._is_taken(way_out, work.at, until):
                 return self._given_up(message.id, [one.certificate.id for one in kept], work)
-            # Until its next step at most: that may be urgent enough to go at once.
-            until = min(until, step_ends(kept, work.at))
+            until = min(until, step_ends(steps, work.at))  # it is looked at again then
             return Retry(until - work.at, QUIET, spends_a_try=False)
         if not kept and (not ask or contact(customer, channel) is Contact.NONE):
             # Without an address nothing is known any more by which a carrier could be asked.
             ids = [one.certificate.id for one in told]
             thresholds.withdraw(work, message.id, ids, IN_VAIN, self.policies)
             return Done()
+        if channel is Channel.SMS and not counts_today(message, work.at):
+            work.messages.change(message, owed_at=work.at)  # it is one of this day's texts now
+            self.routes.one_more_text(customer.id)
         out = self._written(message.id, customer, kept or told, channel, work)
         here = {one.certificate.id for one in kept}
         gone = tuple(one.certificate.id for one in told if one.certificate.id not in here)
@@ -285,6 +290,10 @@ class Reminders:
             return None
         left = self.routes.left(kept, work)
         return self.routes.way_out(customer, kept, channel, left, work.at)
+
+    def _at_its_latest(self, one: Owed, work: Work) -> Owed:
+        step = self.owing.later_step(one, work)
+        return one if step is None else replace(one, threshold=step)
 
     def _most_urgent(self, one: Owed, message: str, work: Work) -> Owed:
         step = self.owing.later_step(one, work)
@@ -357,7 +366,7 @@ class Reminders:
             return Done()
         if isinstance(answer, Failed) and work.messages.get(message).state != "claimed":
             return Done()  # its carrier has said meanwhile what became of it
-        handed(work, message, answer)
+        handed(work, message, answer, order.out.address_hash)
         if not (isinstance(answer, Handed) and answer.before):
             thresholds.take_back(work, message, order.dropped, self.policies)
             if order.out.ask:

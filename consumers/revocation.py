@@ -58,7 +58,7 @@ ALLOWED = {
     Change.RESUME: ("suspended",),
     Change.REVOKE: ("active", "suspended", "superseded", "pending"),
 }
-#: What the old one is after a renewal; revoked for another reason, it has no successor.
+#: What the old one may be after a renewal.
 RENEWED = frozenset({"superseded", "revoked"})
 BECOMES = {Change.SUSPEND: "suspended", Change.RESUME: "active", Change.REVOKE: "revoked"}
 
@@ -197,8 +197,10 @@ class Revocation:
         """
         A suspension survives renewal: asked for the old one, it holds for the one in force.
         """
-        in_slot = queries.in_slot(work, certificate.slot)
-        new = next((one for one in in_slot if one.state == "active"), None)
+        new = None
+        if certificate.state == "superseded" or self._was_renewed(certificate, work):
+            in_slot = queries.in_slot(work, certificate.slot)
+            new = next((one for one in in_slot if one.state == "active"), None)
         if new is None:
             work.decide(certificate.id, "CA", "suspend refused", f"it is {certificate.state}")
             return ()
@@ -206,6 +208,13 @@ class Revocation:
         work.decide(certificate.id, "CA", "suspend passed on", "to the one in force")
         work.decide(new.id, "CA", "suspend asked", "of the one before it")
         return (ChangeRequested(certificate=new.id, change=Change.SUSPEND, number=new.changes),)
+
+    def _was_renewed(self, certificate: Certificate, work: Work) -> bool:
+        """
+        Whether it is revoked for its successor's sake, and not for its own.
+        """
+        renewed = renewal_queries.of_certificate(work, certificate.id)
+        return any(one.state in {"activated", "done"} for one in renewed)
 
     def _renewal_ended(
         self, certificate: Certificate, order: Order, work: Work

@@ -44,6 +44,7 @@ class Outgoing:
     since: datetime  #: it was not handed over before then
     ask: bool  #: an earlier attempt's end is not known: look before sending
     earlier: tuple[str, ...] = ()  #: the texts by which a carrier may know that attempt
+    address_hash: bytes | None  #: of ``to``, as the customer's row has it
 
 
 @dataclass(frozen=True)
@@ -157,18 +158,25 @@ def claim(
             instead_of=instead_of,
             renewal=renewal,
             version=1,
-            contact_version=work.customers.get(customer).contact_version,
+            address_hash=out.address_hash,
         )
     )
 
 
-def handed(work: Work, message: str, answer: Handed | Failed) -> None:
+def handed(
+    work: Work, message: str, answer: Handed | Failed, address_hash: bytes | None = None
+) -> None:
     """
     Put on record what the carrier said, and what follows for the customer's address.
+
+    ``address_hash``: of the one that the message was written for last; an earlier attempt, if it
+    was that, went where the message was claimed for.
     """
     row = work.messages.get(message)
     if row.state != "claimed":
         return
+    if address_hash is not None and not (isinstance(answer, Handed) and answer.before):
+        row = work.messages.change(row, address_hash=address_hash)
     if isinstance(answer, Handed):
         work.messages.change(
             row, state="handed over", handed_at=work.at, carrier_id=answer.carrier_id
@@ -196,6 +204,10 @@ def contact(customer: Customer, channel: Channel) -> Contact:
     if sealed is None:
         return Contact.NONE
     return Contact.BAD if bad else Contact.GOOD
+
+
+def hash_of_address(customer: Customer, channel: Channel) -> bytes | None:
+    return customer.mobile_hash if channel is Channel.SMS else customer.mail_hash
 
 
 def address(work: Work, customer: Customer, channel: Channel) -> str:

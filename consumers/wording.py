@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from consumers.sending import Outgoing, address
+from consumers.sending import Outgoing, address, hash_of_address
 from renewal.gateways.sms.port import Lane
 from renewal.rules import ladder
 from renewal.rules.window import closes_at, opens_at
@@ -49,6 +49,7 @@ def written(
         lane=Lane.REMINDERS,
         since=work.at - timedelta(days=1),
         ask=False,
+        address_hash=hash_of_address(customer, channel),
     )
 
 

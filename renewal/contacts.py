@@ -19,9 +19,12 @@ def mark_contact(work: Work, message: Message, code: str) -> None:
     blocked; not another one that the customer has meanwhile.
     """
     row = work.customers.find(message.customer)
-    if row is None or message.contact_version not in {None, row.contact_version}:
+    if row is None:
         return
-    if message.channel == Channel.MAIL:
+    is_mail = message.channel == Channel.MAIL
+    if message.address_hash not in {None, row.mail_hash if is_mail else row.mobile_hash}:
+        return
+    if is_mail:
         if verdict_of(code) is Verdict.ADDRESS_BAD:  # not for a content that is refused
             work.customers.change(row, mail_bad=code)
         return

@@ -206,13 +206,14 @@ class Delivery:
             settlement = Settlement(work, self.consumer.group)
             yield settlement
             if stop:
-                # What is sound of an acting consumer's batch has only begun here.
-                ended = [*settlement.died, *(False,) * settlement.begun]
-                self._lately.check(self.consumer.group, ended)
+                self._lately.check(self.consumer.group, settlement.seen)
             settlement.inbox.flush()
             if unnoted is not None:
                 self.reader.settle(unnoted, work)
             self.probe("before commit")
         self.probe("committed")
-        self._lately.extend(settlement.died)
+        if stop:
+            self._lately.extend(settlement.seen)
+        else:
+            self._lately.end(settlement.seen)
         self._unnoted, self._unnoted_batches = None, 0

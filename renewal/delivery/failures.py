@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from renewal.errors import XuqiError
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: Once so many of the last events have died, something is wrong with us and not with them.
+#: Once so many of the last events have died, something is wrong with us and not with them. Of a
+#: batch that is larger: half of it.
 TOO_MANY_OF = (50, 100)
 #: When somebody else was first, it is read again and decided again so many times.
 CONFLICTS = 3
@@ -30,7 +32,7 @@ class TooManyFailuresError(XuqiError):
 
 class Lately:
     """
-    How the last events ended.
+    How the last events ended; what has only begun is taken for sound until it ends.
     """
 
     def __init__(self) -> None:
@@ -38,13 +40,14 @@ class Lately:
 
     def check(self, group: str, died: Sequence[bool] = ()) -> None:
         """
-        See what the last events look like once these have ended too.
+        See what the last events look like with these, or these alone if they are more.
 
         Raises:
             TooManyFailuresError
         """
-        lately = deque([*self._died, *died], maxlen=TOO_MANY_OF[1])
-        if sum(lately) >= TOO_MANY_OF[0]:
+        among = max(TOO_MANY_OF[1], len(died))
+        lately = deque([*self._died, *died], maxlen=among)
+        if sum(lately) >= TOO_MANY_OF[0] and 2 * sum(lately) >= among:
             raise TooManyFailuresError(
                 f"{sum(lately)} of the last {len(lately)} events of {group} could not be handled: "
                 "see its dead letters and the log, mend the cause and start it again"
@@ -52,6 +55,15 @@ class Lately:
 
     def extend(self, died: Sequence[bool]) -> None:
         self._died.extend(died)
+
+    def end(self, died: Sequence[bool]) -> None:
+        """
+        Take note of the ends of those that had begun.
+        """
+        for _ in filter(None, died):
+            with suppress(ValueError):
+                self._died.remove(False)
+            self._died.append(True)
 
 
 def in_halves(

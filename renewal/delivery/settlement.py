@@ -36,15 +36,14 @@ class Settlement:
     def __init__(self, work: Work, group: str) -> None:
         self.work = work
         self.inbox = Inbox(work, group)
-        self.died: list[bool] = []  #: of each event that has ended here, in order
-        self.begun = 0  #: so many have not
+        self.seen: list[bool] = []  #: of each event, whether it has died; not yet, if it has begun
         self._group = group
 
     def begin(self, item: Item) -> None:
         """
         Put on record that it is about to be carried out.
         """
-        self.begun += 1
+        self.seen.append(False)
         self.inbox.note(item, _begun(item))
 
     def is_open(self, item: Item) -> bool:
@@ -77,8 +76,9 @@ class Settlement:
         tries = item.tries + retry.spends_a_try
         outages = item.outages + (retry.spends_a_try and retry.outage)
         # What an outage has used up is not held against it when the other side is back.
-        own, most = tries - outages, MOST_TRIES_IN_OUTAGE
-        if retry.spends_a_try and (tries >= most or (own >= MOST_TRIES and not retry.outage)):
+        own = tries - outages
+        too_many = outages >= MOST_TRIES_IN_OUTAGE if retry.outage else own >= MOST_TRIES
+        if retry.spends_a_try and too_many:
             self._reject(item, f"{tries} tries: {retry.why}", tries=tries)
             return
         due = self.work.at + wait(retry, item.record.identity, tries)
@@ -106,7 +106,7 @@ class Settlement:
     def _end(self, item: Item, state: State) -> None:
         self.inbox.note(item, state)
         self.inbox.unpark(item)
-        self.died.append(state is State.DEAD)
+        self.seen.append(state is State.DEAD)
 
 
 def _begun(item: Item) -> State:

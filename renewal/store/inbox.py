@@ -225,7 +225,8 @@ def due(work: Work, consumer: str, at_most: int) -> Sequence[Item]:
             record=Record(position=0, **{name: row[name] for name in _record}),
             parked=row["id"],
             tries=row["tries"],
-            outages=row["outages"] or 0,  # none was counted by a program before this one
+            # A program before this one did not count them apart: then none is held against it.
+            outages=row["tries"] if row["outages"] is None else row["outages"],
         )
         for row in work.connection.execute(_due, named).mappings()
     ]

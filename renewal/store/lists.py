@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from renewal.eventlog.port import Record
+from renewal.store import log
+from schema.events import Topic
 from schema.tables.log import dead_letters, events, inbox, offsets, parked
 from schema.tables.people import certificates
 from schema.tables.renewals import OPEN, decisions, messages, renewals
@@ -15,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from renewal.eventlog.port import Record
     from renewal.store.rows import Message, Renewal
     from renewal.store.work import Work
 
-_record = ("topic", "key", "kind", "identity", "at", "body")
 _STATES = {"certificates": certificates, "renewals": renewals, "messages": messages}
 
 
@@ -106,14 +108,16 @@ def next_reminder(look: Work) -> datetime | None:
     return found
 
 
-def events_since(look: Work, position: int, at_most: int) -> Sequence[Record]:
+def events_since(look: Work, places: Mapping[str, int], at_most: int) -> Sequence[Record]:
     """
-    The events after that place, of every topic, in their order.
+    The next events of each lane after its own place, in the order of their numbers.
     """
-    query = sa.select(events.c.seq.label("position"), *(events.c[name] for name in _record))
-    query = query.where(events.c.seq > position).order_by(events.c.seq)
-    found = look.connection.execute(query.limit(at_most))
-    return [Record(**row) for row in found.mappings()]
+    codes = Topic.CODES.value
+    found = [
+        *log.events_after(look, [codes], places[log.CODES], at_most),
+        *log.others_after(look, codes, places[log.OTHERS], at_most),
+    ]
+    return sorted(found, key=attrgetter("position"))
 
 
 def branch_calls(look: Work, *, after: int, at_most: int) -> Sequence[Mapping[str, Any]]:

@@ -38,6 +38,7 @@ _tell = adding(events, TOLD, unless=["identity"])
 _in_order = sa.select(
     sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(sa.bindparam("lane"), 0)), notify
 )
+CODES, OTHERS = LANES = "events.codes", "events"
 #: So many times what is wanted is looked through for it at once; there are some eight kinds of
 #: event to a renewal, and each consumer wants one to three of them.
 LOOKED_THROUGH = 8
@@ -114,7 +115,7 @@ def lane_of(topic: str) -> str:
 
     There is an order within a lane alone: no reader goes through two of them by one position.
     """
-    return "events.codes" if topic == Topic.CODES else "events"
+    return CODES if topic == Topic.CODES else OTHERS
 
 
 def events_after(

@@ -122,7 +122,7 @@ class Message(Row, frozen=True):
     instead_of: str | None
     renewal: str | None
     version: int
-    contact_version: int | None = None
+    address_hash: bytes | None = None
 
 
 class Payment(Row, frozen=True):

@@ -97,7 +97,7 @@ messages = sa.Table(
     sa.Column("instead_of", sa.String(40)),  # the message on another channel that failed
     sa.Column("renewal", sa.String(32), index=True),
     sa.Column("version", sa.Integer, nullable=False),
-    sa.Column("contact_version", sa.Integer),  # the customer's, whose address it went to
+    sa.Column("address_hash", sa.LargeBinary),  # of where it went, as the customer's own
 )
 _handed = messages.c.state == "handed over"
 sa.Index(

@@ -32,16 +32,16 @@ def tail(desk: Desk, at_most: int, *, follow: bool, as_json: bool) -> None:
 
     with desk.store.look() as look:
         newest = log.newest(look, max(at_most, 1))
-    position = newest[-1].position if newest else 0
+    places = dict.fromkeys(log.LANES, newest[-1].position if newest else 0)
     for record in newest[-at_most:] if at_most else ():
         _tell(desk, record, as_json=as_json)
     while follow:
         seen = desk.store.changes
         with desk.store.look() as look:
-            news = lists.events_since(look, position, PAGE)
+            news = lists.events_since(look, places, PAGE)
         for record in news:
             _tell(desk, record, as_json=as_json)
-            position = record.position
+            places[log.lane_of(record.topic)] = record.position
         if not news:
             desk.store.wait_for_change(seen, desk.store.look_again)
 

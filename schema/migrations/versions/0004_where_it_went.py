@@ -12,12 +12,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("messages", sa.Column("contact_version", sa.Integer))
+    op.add_column("messages", sa.Column("address_hash", sa.LargeBinary))
     op.add_column("payments", sa.Column("account_sealed", sa.LargeBinary))
     op.add_column("parked", sa.Column("outages", sa.Integer))
 
 
 def downgrade() -> None:
-    op.drop_column("messages", "contact_version")
+    op.drop_column("messages", "address_hash")
     op.drop_column("payments", "account_sealed")
     op.drop_column("parked", "outages")

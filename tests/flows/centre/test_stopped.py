@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from renewal.cycle import NotNowError
 from renewal.rules.eligibility import Refusal
@@ -286,6 +287,21 @@ def test_a_suspension_that_waits_until_the_old_one_is_revoked_holds_for_the_new_
     assert world.certificate(new).state == "suspended"
     assert world.status_at_ca(new) == "on hold"
     assert world.dead() == []
+
+
+def test_a_suspension_of_what_staff_have_revoked_is_not_of_another_in_its_place(
+    world: World,
+) -> None:
+    ask(world, BROWSER, Change.REVOKE)
+    world.drain()
+    with world.house.store.work() as work:  # taken in since then
+        old = work.certificates.get(BROWSER)
+        work.certificates.put(replace(old, id=91, serial="91", state="active"))
+    ask(world, BROWSER, Change.SUSPEND)
+    world.drain()
+
+    assert world.certificate(91).state == "active"
+    assert world.decisions(BROWSER, "CA")[-1] == ("suspend refused", "it is revoked")
 
 
 def test_the_old_one_is_not_revoked_before_the_new_one_begins(world: World) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from renewal.errors import GatewayUnavailableError
+from renewal.errors import GatewayUnavailableError, GatewayUnsureError
 from renewal.gateways.sms.mailbox import AnswerLost, Refused, Reported, Unavailable
 from renewal.gateways.sms.port import Report
 from renewal.store.rows import Payment
@@ -17,8 +17,15 @@ from tests.flows.reminders.town import BROWSER, CARD, TOKEN, Town, taipei
 from tests.stores import VAULT
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from renewal.gateways.sms.port import Sms
 
+NEW_NUMBER = {
+    "mobile_sealed": VAULT.seal("+886955555555", "customers.mobile"),
+    "mobile_hash": b"new",
+    "contact_version": 2,
+}
 END = taipei("2026-03-20 23:59:59")  #: a Friday
 MONDAY = "2026-03-02 09:00"
 
@@ -312,12 +319,38 @@ def test_a_report_about_an_older_number_does_not_speak_against_the_new_one(town:
     town.add(1, END)
     town.turn()
     (ref,) = (row["ref"] for row in town.ledger("sms"))
-    new = {"mobile_sealed": VAULT.seal("+886955555555", "customers.mobile"), "mobile_hash": b"new"}
-    town.change_customer(1, **new, contact_version=2)
+    town.change_customer(1, **NEW_NUMBER)
 
     town.report(ref, Report.UNDELIVERED, "30005")
 
     assert town.customer(1).mobile_bad is None
+
+
+def test_a_refusal_of_the_new_number_speaks_against_it_though_the_text_is_older(
+    town: Town,
+) -> None:
+    """It was claimed for the old one, and its carrier was away."""
+    town.sms_fault = lambda _sms: Unavailable()
+    town.add(1, END, mail=False)
+    town.turn()
+    town.change_customer(1, **NEW_NUMBER)
+    town.sms_fault = lambda _sms: Refused(code="21614")
+
+    town.until("2026-03-02 12:00")
+
+    assert town.customer(1).mobile_bad == "21614"
+
+
+def test_a_report_about_the_mobile_counts_though_the_mail_is_another_now(town: Town) -> None:
+    town.add(1, END)
+    town.turn()
+    (ref,) = (row["ref"] for row in town.ledger("sms"))
+    new = {"mail_sealed": VAULT.seal("new@example.tw", "customers.mail"), "mail_hash": b"new"}
+    town.change_customer(1, **new, contact_version=2)
+
+    town.report(ref, Report.UNDELIVERED, "30005")
+
+    assert town.customer(1).mobile_bad == "30005"
 
 
 def test_an_undelivered_text_is_followed_by_mail_once(town: Town) -> None:
@@ -396,6 +429,46 @@ def test_a_text_that_was_claimed_before_the_holidays_goes_with_the_first_urgent_
     town.until("2026-02-22 12:00", every=timedelta(minutes=10))
 
     assert town.sent() == [("sms", "2026-02-20 09:00"), ("sms", "2026-02-21 09:00")]
+
+
+def test_a_text_whose_answer_was_lost_before_the_holidays_is_found_out_in_time(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not sent, and goes with the first step that is urgent."""
+    away, send, find = taipei("2026-02-13 21:00"), town.sms.send, town.sms.find
+
+    def lost(sms: Sms) -> str:
+        if town.clock.now() < away:
+            raise GatewayUnsureError("the line broke")
+        return send(sms)
+
+    def asked(sms: Sms, *, since: datetime) -> str | None:
+        if town.clock.now() < away:
+            raise GatewayUnavailableError("the carrier is away")
+        return find(sms, since=since)
+
+    monkeypatch.setattr(town.sms, "send", lost)
+    monkeypatch.setattr(town.sms, "find", asked)
+    town.add(1, NEW_YEAR, mail=False, told=30, look=taipei("2026-02-13 20:50"))
+
+    town.at("2026-02-13 20:50")
+    town.until("2026-02-22 12:00", every=timedelta(minutes=10))
+
+    assert town.sent() == [("sms", "2026-02-20 09:00"), ("sms", "2026-02-21 09:00")]
+
+
+def test_a_text_of_yesterday_is_one_of_todays_once_it_goes(town: Town) -> None:
+    """Its carrier was away over night; another certificate's reminder comes on the same day."""
+    away = taipei("2026-03-02 21:00")
+    town.sms_fault = lambda _sms: Unavailable() if town.clock.now() < away else None
+    town.add(1, END, mail=False, told=30, look=taipei("2026-03-02 20:50"))
+    town.at("2026-03-02 20:50")
+    town.add(2, END, customer=1, told=30, look=taipei("2026-03-03 09:00"))
+
+    town.until("2026-03-05 12:00", every=timedelta(minutes=10))
+
+    days = [at[:10] for _, at in town.sent()]
+    assert len(days) == len(set(days))
 
 
 def test_a_failure_that_is_heard_after_a_later_threshold_is_no_second_message(town: Town) -> None:

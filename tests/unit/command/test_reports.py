@@ -12,6 +12,7 @@ from producers.messages import reported
 from renewal.errors import GatewayRefusedError, GatewayUnavailableError
 from renewal.gateways.sms.port import Report
 from renewal.store import lists
+from renewal.store.log import LANES
 from renewal.store.rows import Customer, Message
 from scheduler import reports
 from tests.stores import opened, sqlite_url
@@ -92,7 +93,7 @@ def state(store: Store, message: str = "M1") -> str:
 
 def failures(store: Store) -> list[str]:
     with store.look() as look:
-        return [record.kind for record in lists.events_since(look, 0, 100)]
+        return [record.kind for record in lists.events_since(look, dict.fromkeys(LANES, 0), 100)]
 
 
 def mobile_is_bad(store: Store) -> str | None:

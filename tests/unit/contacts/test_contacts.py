@@ -38,25 +38,25 @@ def test_an_address_is_marked_for_its_own_fault_only(
     world: World, channel: Channel, code: str, bad: str | None
 ) -> None:
     with world.house.store.work() as work:
-        mark_contact(work, message(channel, 1), code)
+        mark_contact(work, message(channel, None), code)
 
     assert marked(world, channel) == bad
 
 
-@pytest.mark.parametrize(("version", "bad"), [(1, None), (2, "21614"), (None, "21614")])
+@pytest.mark.parametrize(("went_to", "bad"), [(b"old", None), (b"new", "21614"), (None, "21614")])
 def test_it_is_the_address_to_which_the_message_went(
-    world: World, version: int | None, bad: str | None
+    world: World, went_to: bytes | None, bad: str | None
 ) -> None:
     """A message of an older program does not say to which."""
     with world.house.store.work() as work:
-        work.customers.change(work.customers.get(BROWSER), contact_version=2)
+        work.customers.change(work.customers.get(BROWSER), mobile_hash=b"new", mail_hash=b"newer")
     with world.house.store.work() as work:
-        mark_contact(work, message(Channel.SMS, version), "21614")
+        mark_contact(work, message(Channel.SMS, went_to), "21614")
 
     assert marked(world, Channel.SMS) == bad
 
 
-def message(channel: Channel, contact_version: int | None) -> Message:
+def message(channel: Channel, address_hash: bytes | None) -> Message:
     return Message(
         id="M1",
         kind="reminder",
@@ -73,7 +73,7 @@ def message(channel: Channel, contact_version: int | None) -> Message:
         instead_of=None,
         renewal=None,
         version=1,
-        contact_version=contact_version,
+        address_hash=address_hash,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from renewal.delivery import MOST_TRIES
 from renewal.delivery.orders import BEGINS_WITHIN
+from renewal.delivery.settlement import MOST_TRIES_IN_OUTAGE
 from renewal.errors import GatewayRefusedError, GatewayUnavailableError, GatewayUnsureError
 from renewal.eventlog.embedded import EmbeddedLog
 from renewal.outcome import Reject, Retry
@@ -129,7 +130,7 @@ def test_an_outage_of_a_night_kills_no_event(store: Store) -> None:
     assert dead(store) == {}
 
 
-@pytest.mark.parametrize("nights", [MOST_TRIES - 1, MOST_TRIES, 3 * MOST_TRIES])
+@pytest.mark.parametrize("nights", [MOST_TRIES - 1, MOST_TRIES, MOST_TRIES_IN_OUTAGE - 1])
 def test_what_an_outage_used_up_is_not_held_against_an_event_afterwards(
     store: Store, nights: int
 ) -> None:

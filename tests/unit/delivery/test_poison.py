@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from renewal.delivery import Hands, TooManyFailuresError
+from renewal.errors import GatewayUnavailableError
 from renewal.outcome import Reject
 from renewal.store.shelf import ConflictError
 from schema.events import RenewalDone
@@ -241,6 +242,28 @@ def test_garbage_among_what_has_only_begun_does_not_stop_it(store: Store) -> Non
 
     assert len(dead(store)) == 60
     assert len(effects(store)) == len(consumer.world) == 240
+
+
+def test_garbage_and_a_carrier_that_is_away_do_not_stop_it(store: Store) -> None:
+    poison = [record(SOUND, body=b"{", identity=f"p{n}", key=f"p{n}") for n in range(60)]
+    reader = Listed([*poison, *(record(asked(key)) for key in range(240))])
+    consumer = Acting(script={(key, 1): [GatewayUnavailableError("away")] for key in range(240)})
+
+    run(delivery(consumer, store, reader), rounds=2)
+
+    assert (len(dead(store)), len(effects(store))) == (60, 240)
+
+
+def test_when_most_of_a_batch_cannot_be_read_it_stops_though_some_have_begun(store: Store) -> None:
+    batch = [
+        record(asked(n)) if n % 5 == 0 else record(SOUND, body=b"{", identity=f"p{n}", key=f"p{n}")
+        for n in range(500)
+    ]
+
+    with pytest.raises(TooManyFailuresError):
+        run(delivery(Acting(), store, Listed(batch)))
+
+    assert dead(store) == {}
 
 
 def test_what_was_carried_out_is_on_record_before_the_process_stops(store: Store) -> None:
