@@ -333,6 +333,21 @@ def test_a_debit_that_was_done_unheard_is_found_out_though_the_account_is_gone(
     assert_books_agree(world)
 
 
+def test_no_account_is_pinned_to_a_debit_that_may_have_come_from_another(world: World) -> None:
+    """An older program has asked for it, and the customer has had another account since."""
+    silence = Silence(world, "debit")
+    world.paid()
+    [(payment,)] = world.rows("SELECT id FROM payments")
+    with world.house.store.work() as work:
+        work.payments.change(work.payments.get(payment), account_sealed=None)
+    let_account_be(world, "009999999999")
+
+    silence.is_over = True
+    world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
+
+    assert world.rows("SELECT state, account_sealed FROM payments") == [("paid", None)]
+
+
 def test_what_was_never_debited_is_refused_when_the_account_is_gone(world: World) -> None:
     world.weather.bank = once_at_bank("debit", "unavailable")
     world.paid()

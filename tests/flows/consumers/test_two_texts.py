@@ -10,8 +10,11 @@ from msgspec.structs import replace
 
 from renewal.eventlog.embedded import EmbeddedLog
 from renewal.gateways.sms.mailbox import AnswerLost, Unavailable
+from renewal.outcome import Outcome
 from renewal.rules.taipei import TAIPEI
+from renewal.store.messages import Texts, texts_since
 from scheduler import jobs
+from schema.codec import decode
 from schema.events import Change, NotCollectedDue
 from tests.flows.world import BROWSER, CARD, mobile_of
 
@@ -183,6 +186,28 @@ def test_a_notice_whose_answer_was_lost_before_a_week_end_is_sent_once(world: Wo
     assert told(world) == [("notice", "03-06 20:59")]
     assert world.rows("SELECT state FROM messages WHERE kind = 'expired'") == [("handed over",)]
     assert world.dead() == []
+
+
+def test_a_notice_of_yesterday_that_is_being_handed_over_is_one_of_todays(world: World) -> None:
+    """A reminder's member looks at that moment whether the day is free."""
+    away_until(world, LAST_DAY)
+    add_left(world, 1)
+    suspend_other(world)
+    world.clock.advance_to(LAST_DAY - timedelta(hours=3, minutes=10))  # 20:49 of the day
+    jobs.leave(world.house.store, world.house.policies)
+    world.drain_to("notices")
+    [(body,)] = world.rows("SELECT body FROM parked")
+    world.clock.advance_to(LAST_DAY + timedelta(hours=15))
+    (notices,) = world.house.consumers(["notices"])
+
+    with world.house.store.work() as work:
+        notices.preload([decode(body)], work)
+        begun = notices.prepare(decode(body), work, again=False)
+
+    assert not isinstance(begun, Outcome)
+    with world.house.store.work() as work:
+        since = LAST_DAY + timedelta(seconds=1)
+        assert texts_since(work, [BROWSER], since) == {BROWSER: Texts(notices=1)}
 
 
 def test_a_notice_that_waits_keeps_nothing_of_a_like_number_waiting(world: World) -> None:

@@ -11,7 +11,10 @@ import pytest
 from renewal.errors import GatewayUnavailableError, GatewayUnsureError
 from renewal.gateways.sms.mailbox import AnswerLost, Refused, Reported, Unavailable
 from renewal.gateways.sms.port import Report
+from renewal.outcome import Outcome
+from renewal.store.messages import Texts, texts_since
 from renewal.store.rows import Payment
+from schema.codec import decode
 from schema.events import MessageFailed
 from tests.flows.reminders.town import BROWSER, CARD, TOKEN, Town, taipei
 from tests.stores import VAULT
@@ -457,18 +460,22 @@ def test_a_text_whose_answer_was_lost_before_the_holidays_is_found_out_in_time(
     assert town.sent() == [("sms", "2026-02-20 09:00"), ("sms", "2026-02-21 09:00")]
 
 
-def test_a_text_of_yesterday_is_one_of_todays_once_it_goes(town: Town) -> None:
-    """Its carrier was away over night; another certificate's reminder comes on the same day."""
-    away = taipei("2026-03-02 21:00")
-    town.sms_fault = lambda _sms: Unavailable() if town.clock.now() < away else None
-    town.add(1, END, mail=False, told=30, look=taipei("2026-03-02 20:50"))
+def test_a_text_of_yesterday_that_is_being_handed_over_is_one_of_todays(town: Town) -> None:
+    """Another member looks at that moment whether the day is free."""
+    town.sms_fault = lambda _sms: Unavailable()
+    town.add(1, END, mail=False)
     town.at("2026-03-02 20:50")
-    town.add(2, END, customer=1, told=30, look=taipei("2026-03-03 09:00"))
+    consumer = town.delivery.consumer
+    (body,) = town.rows("SELECT body FROM parked")[0]
+    town.clock.set(taipei("2026-03-03 09:00"))
 
-    town.until("2026-03-05 12:00", every=timedelta(minutes=10))
+    with town.store.work() as work:
+        consumer.preload([decode(body)], work)
+        begun = consumer.prepare(decode(body), work, again=False)
 
-    days = [at[:10] for _, at in town.sent()]
-    assert len(days) == len(set(days))
+    assert not isinstance(begun, Outcome)
+    with town.store.work() as work:
+        assert texts_since(work, [1], taipei("2026-03-03 00:00")) == {1: Texts(reminders=1)}
 
 
 def test_a_failure_that_is_heard_after_a_later_threshold_is_no_second_message(town: Town) -> None:

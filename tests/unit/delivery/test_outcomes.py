@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
 from renewal.delivery import MOST_TRIES
 from renewal.delivery.orders import BEGINS_WITHIN
@@ -14,6 +15,7 @@ from renewal.errors import GatewayRefusedError, GatewayUnavailableError, Gateway
 from renewal.eventlog.embedded import EmbeddedLog
 from renewal.outcome import Reject, Retry
 from schema.events import Topic
+from schema.tables.log import parked
 from tests.unit.delivery.scripted import (
     BUSY,
     Acting,
@@ -143,6 +145,19 @@ def test_what_an_outage_used_up_is_not_held_against_an_event_afterwards(
 
     assert consumer.world == [asked(1)]
     assert dead(store) == {"2:1": f"{nights + MOST_TRIES} tries: unsure: lost"}
+
+
+def test_tries_of_an_older_program_are_not_held_against_an_event(store: Store) -> None:
+    """It did not put on record how many of them found the other side away."""
+    running = delivery(Acting(script={(1, 1): [BUSY, BUSY]}), store)
+    tell(store, asked(1))
+    run(running)
+    with store.work() as work:
+        work.connection.execute(sa.update(parked).values(tries=40, outages=None))
+
+    run(running, rounds=3)
+
+    assert (effects(store), dead(store)) == ([(1, 1)], {})
 
 
 def test_the_last_try_may_succeed(store: Store) -> None:

@@ -277,6 +277,15 @@ def test_what_was_carried_out_is_on_record_before_the_process_stops(store: Store
     assert len(dead(store)) == 60
 
 
+def test_one_by_one_it_stops_as_in_batches(store: Store) -> None:
+    """Each event counts once: when it has ended, and not when it begins."""
+    failing: Script = {(key, 1): [Reject("no")] for key in range(100) if key % 5 < 3}
+    tell(store, *(asked(key) for key in range(100)))
+
+    with pytest.raises(TooManyFailuresError, match="50 of the last"):
+        run(delivery(Acting(script=failing), store, at_most=1))
+
+
 def test_failures_that_were_rolled_back_are_not_counted(store: Store) -> None:
     """Each half of a batch fails with its bad ones; they have died once, not once a half."""
     consumer = Acting(
