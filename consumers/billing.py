@@ -50,7 +50,7 @@ RENEWABLE = ("active", "suspended")
 class Order:
     booking: Booking
     ask: bool
-    only_ask: bool = False  #: the renewal is over: see what has become of it, and book nothing
+    only_ask: bool = False  #: see what has become of it, and book nothing
 
 
 @dataclass(frozen=True)

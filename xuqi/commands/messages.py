@@ -136,7 +136,7 @@ def _as_dict(look: Work, row: Message) -> dict[str, Any]:
     from xuqi.finding import masked_address  # noqa: PLC0415
 
     to = masked_address(look, look.customers.find(row.customer), row.channel)
-    told = {name: it for name, it in asdict(row).items() if name != "text_hash"}
+    told = {name: it for name, it in asdict(row).items() if not name.endswith("_hash")}
     return {**told, "to": to}
 
 
