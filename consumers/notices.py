@@ -16,6 +16,7 @@ from consumers.sending import (
     claim,
     contact,
     counts_today,
+    goes_today,
     hand_over,
     handed,
     hash_of_address,
@@ -142,8 +143,8 @@ class Notices:
                 if until > work.at:
                     return Retry(until - work.at, "it can wait", spends_a_try=False)
             self._texts[customer.id] = others + 1
-            if known is not None and not counts_today(known, work.at):
-                work.messages.change(known, owed_at=work.at)  # it is one of this day's texts now
+            if known is not None:
+                goes_today(work, known)
         facts = self._facts(event, about, customer, work)
         out = self._written(message, facts, customer, channel, work)
         renewal = about.renewal.id if about.renewal else None

@@ -18,7 +18,7 @@ from consumers.sending import (
     Outgoing,
     claim,
     contact,
-    counts_today,
+    goes_today,
     hand_over,
     handed,
     handed_before,
@@ -248,8 +248,7 @@ class Reminders:
             ids = [one.certificate.id for one in told]
             thresholds.withdraw(work, message.id, ids, IN_VAIN, self.policies)
             return Done()
-        if channel is Channel.SMS and not counts_today(message, work.at):
-            work.messages.change(message, owed_at=work.at)  # it is one of this day's texts now
+        if channel is Channel.SMS and goes_today(work, message):
             self.routes.one_more_text(customer.id)
         out = self._written(message.id, customer, kept or told, channel, work)
         here = {one.certificate.id for one in kept}

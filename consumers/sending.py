@@ -127,6 +127,17 @@ def counts_today(message: Message, now: datetime) -> bool:
     return message.owed_at >= start_of(day_of(now))
 
 
+def goes_today(work: Work, message: Message) -> bool:
+    """
+    Count a message that was claimed on an earlier day among this day's texts, for it goes now;
+    answer whether it was not among them yet.
+    """
+    if counts_today(message, work.at):
+        return False
+    work.messages.change(message, owed_at=work.at)
+    return True
+
+
 def claim(
     work: Work,
     out: Outgoing,

@@ -1,5 +1,6 @@
 -- Who may do what in the database. Run it as the tables' owner after `xuqi db upgrade`; running it
--- again is harmless, also while processes are at work: it is one transaction. The roles cannot log in: each login of a process is made a member of one.
+-- again is harmless, also while processes are at work: it is one transaction. The roles cannot log
+-- in: each login of a process is made a member of one.
 --
 --   CREATE ROLE web_login LOGIN PASSWORD '...' IN ROLE xuqi_web;
 --

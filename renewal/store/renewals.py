@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from renewal.store.among import among
+from renewal.store.among import among, one_by_one
 from renewal.store.shelf import pages
 from schema.tables.books import payments
 from schema.tables.people import certificates
@@ -87,16 +87,19 @@ def paid_for(work: Work, certificates: Collection[int]) -> set[int]:
     return found
 
 
+_entitled = one_by_one(
+    (payments.c.renewal,), payments.c.renewal, payments.c.state == sa.literal_column("'reserved'")
+)
+
+
 def entitled(work: Work, renewals: Collection[str]) -> set[str]:
     """
     Which of these renewals use an entitlement that was paid before.
     """
     found: set[str] = set()
     for page in pages(renewals):
-        query = sa.select(payments.c.renewal).where(
-            among(payments.c.renewal, page), payments.c.state == "reserved"
-        )
-        found.update(work.connection.scalars(query))
+        query = _entitled[work.connection.dialect.name]
+        found.update(work.connection.scalars(query, {"keys": page}))
     return found
 
 

@@ -74,6 +74,9 @@ payments = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("account_sealed", sa.LargeBinary),  # pinned when it is asked for
 )
+# The sweep for what was paid in vain reads these, however many were consumed.
+_paid = payments.c.state == "paid"
+sa.Index("ix_payments_paid", payments.c.id, sqlite_where=_paid, postgresql_where=_paid)
 # I4: nobody pays twice for one renewal, whatever the code believes.
 _stands = payments.c.state.in_(("asked", "paid", "reserved"))
 sa.Index(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-from renewal.store import certificates, dead_letters, inbox, log
+from renewal.store import certificates, dead_letters, inbox, log, renewals
 from tests.stores import NOON, opened, sqlite_url
 
 if TYPE_CHECKING:
@@ -74,6 +74,14 @@ INDEXED: dict[str, tuple[str, Query]] = {
     "states of events": (
         "inbox USING PRIMARY KEY (consumer=? AND identity=?",
         lambda look: inbox.Inbox(look, "tests").load(["a", "b"]),
+    ),
+    "what was paid and is not used": (
+        "payments USING INDEX ix_payments_paid",
+        lambda look: renewals.paid_for_what_has_ended(look, "", 500),
+    ),
+    "which renewals were paid before": (
+        "payments USING INDEX sqlite_autoindex_payments_2 (renewal=?)",
+        lambda look: renewals.entitled(look, ["R1", "R2"]),
     ),
     "the next page of dead letters": (
         "dead_letters USING INTEGER PRIMARY KEY (rowid>?)",
