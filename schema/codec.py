@@ -1,4 +1,4 @@
-"""Events to bytes and back, checked against their types."""
+"""Encodes and decodes events, checked against their types."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ LARGEST = 64 * 1024
 
 
 class UnreadableEventError(ValueError):
-    """
-    The bytes are no event of this house; the text says where and why, without repeating them.
-    """
+    """The bytes are no event of ours; the text says where and why, without repeating them."""
 
 
 def kind_name(kind: type[Event]) -> str:
@@ -57,8 +55,6 @@ def decode(body: bytes) -> Event:
 
 
 def json_schemas() -> Mapping[str, Any]:
-    """
-    The JSON Schema (2020-12) of each kind.
-    """
+    """The JSON Schema (2020-12) of each kind."""
     _, components = msgspec.json.schema_components(KINDS, ref_template="#/$defs/{name}")
     return components

@@ -1,4 +1,4 @@
-"""Brings a database to the shape that this code knows."""
+"""Migrates a database to the shape that this program knows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: The newest revision under ``migrations/versions``.
-HEAD = "0004"
+HEAD = "0021"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 _version = sa.Table(
@@ -23,9 +23,7 @@ _version = sa.Table(
 
 
 class MigrationError(RuntimeError):
-    """
-    The database cannot be brought to this shape; the text says why and what to do.
-    """
+    """The database cannot be brought to this shape; the text says why and what to do."""
 
 
 def upgrade(url: str | sa.URL) -> None:
@@ -58,6 +56,22 @@ def upgrade(url: str | sa.URL) -> None:
             _alembic(connection, HEAD)
 
 
+def check(url: str | sa.URL) -> None:
+    """
+    Find that the tables are as this code knows them, or that there are none yet.
+
+    Raises:
+        MigrationError: they are of another version; only `xuqi db upgrade` changes them.
+    """
+    with _connected(sa.make_url(url)) as connection:
+        found = version_of(connection)
+    if found is not None and found in known() and found != HEAD:
+        raise MigrationError(
+            f"the database has version {found}, and this program needs {HEAD}: stop what is "
+            "running, make a backup, and run `xuqi db upgrade`"
+        )
+
+
 def downgrade(url: str | sa.URL, revision: str) -> None:
     """
     Take the tables back to an older shape, for a program that knows no newer one.
@@ -73,16 +87,12 @@ def downgrade(url: str | sa.URL, revision: str) -> None:
 
 
 def known() -> list[str]:
-    """
-    Every revision, the oldest first.
-    """
+    """Every revision, the oldest first."""
     return sorted(path.name[:4] for path in MIGRATIONS.glob("versions/[0-9]*_*.py"))
 
 
 def version_of(connection: sa.Connection) -> str | None:
-    """
-    The revision that the database is at; ``None`` if it has none.
-    """
+    """The revision that the database is at; ``None`` if it has none."""
     if not sa.inspect(connection).has_table(_version.name):
         return None
     found: str | None = connection.scalar(sa.select(_version.c.version_num))
@@ -107,9 +117,7 @@ def _alembic(connection: sa.Connection, revision: str) -> None:
 
 @contextmanager
 def _connected(url: sa.URL) -> Iterator[sa.Connection]:
-    """
-    One transaction that nobody else migrates beside.
-    """
+    """One transaction that nobody else migrates beside."""
     is_sqlite = url.get_backend_name() == "sqlite"
     if is_sqlite and url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Reads what a product promises its customers from a file of data."""
+"""Reads a product's policy from its data file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 
 class PolicyError(ValueError):
-    """
-    A policy file cannot be used; the text names the file, the field and the reason.
-    """
+    """A policy file cannot be used; the text names the file, the field and the reason."""
 
     def __init__(self, file: str, field: str, reason: str) -> None:
         super().__init__(f"{file}: {field}: {reason}")
@@ -31,9 +29,7 @@ class PolicyError(ValueError):
 
 
 class Storage(StrEnum):
-    """
-    Where the private key lives.
-    """
+    """Where the private key lives."""
 
     BROWSER = "browser"
     TOKEN = "token"  # noqa: S105 - a medium, no secret
@@ -49,6 +45,10 @@ class Purpose(StrEnum):
     APPLY = "apply"
     RENEW = "renew"
     REVOKE = "revoke"
+    PASSWORD = "password"  # noqa: S105 - what a code is for: to set it
+    SUSPEND = "suspend"
+    EXPORT = "export"  #: to take a copy of the key out of the browser
+    RELEASE = "release"  #: to set the release password
 
 
 class FeeHow(StrEnum):
@@ -63,18 +63,14 @@ class Starts(StrEnum):
 
 
 class Old(StrEnum):
-    """
-    What becomes of the old certificate once the new one is proven.
-    """
+    """What becomes of the old certificate once the new one is proven."""
 
     REVOKE = "revoke"
     KEEP = "keep"
 
 
 class Slot(StrEnum):
-    """
-    What may hold one active certificate only.
-    """
+    """What may hold one active certificate only."""
 
     CUSTOMER = "customer"
     TOKEN = "token"  # noqa: S105 - a medium, no secret
@@ -97,15 +93,13 @@ class Title(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Window(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """
-    Whole days around the expiry; both edges belong to the window, to the second.
-    """
+    """Whole days around the expiry; both edges belong to the window, to the second."""
 
     before_days: Annotated[int, Meta(ge=1, le=180)]
     after_days: Annotated[int, Meta(ge=0, le=180)]
 
 
-class Code(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CodeTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
     Bounds after NIST SP 800-63B-4, 3.1.3.2 (ten minutes at most); fewer than six digits is a
     product's visible choice.
@@ -119,9 +113,16 @@ class Code(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class Confirm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     by: ConfirmBy
-    code: Code | None = None
+    code: CodeTerms | None = None
     release_password: bool = False
+    present_key: bool = False  #: at the pages: the present key approves the request for the new one
     operators: dict[Text, Text] = {}  #: customer class -> the only role that may renew; {} = anyone
+
+
+class Apply(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who may apply online for a first certificate, or for one after an end; see ``operators``."""
+
+    operators: dict[Text, Text] = {}  #: customer class -> the only role that may; {} = anyone
 
 
 class Level(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -152,12 +153,15 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     collect_ladder: tuple[Days, ...]  #: days since issue, ascending, while not collected
     channels: Annotated[tuple[Channel, ...], Meta(min_length=1)]  #: in the order they are tried
     confirm: Confirm
+    apply: Apply | None = None  #: None: a first certificate is applied for at the branch
     fee: Fee
     validity: Validity
     abandon_after_days: Days  #: unconfirmed or unproven for so long: given up
     online_revocations_per_year: Annotated[int, Meta(ge=0, le=100)] | None = None  #: None = any
     statement: bool = False  #: a printed statement (憑證證明單) is offered
-    branch_recording_days: Days | None = None  #: None = the branch records nothing
+    branch_recording_days: Days | None = (
+        None  #: the branch records a renewal by then; None: it need not
+    )
 
 
 def load_policies(folder: Path | None = None) -> dict[str, Policy]:
@@ -198,9 +202,7 @@ def read_policy(file: str, content: bytes) -> Policy:
 
 
 def _place(message: str) -> tuple[str, str]:
-    """
-    Part msgspec's message into the field's path and the reason.
-    """
+    """Part msgspec's message into the field's path and the reason."""
     reason, _, path = message.partition(" - at `$")
     where = path.rstrip("`").lstrip(".")
     named = re.search(r"(?:required|unknown) field `(.+?)`", reason)
@@ -233,6 +235,8 @@ def _medium(policy: Policy) -> Iterator[tuple[str, str]]:
         yield "slot", "is the token, but the key lives in the browser"
     if browser and confirm.by is ConfirmBy.TOKEN:
         yield "confirm.by", "is the token, but the key lives in the browser"
+    if not browser and policy.apply is not None:
+        yield "apply", "is given, but a token or card is handed out at the branch"
     if confirm.by is ConfirmBy.CODE and confirm.code is None:
         yield "confirm.code", "is missing, but the code confirms"
     if confirm.by is ConfirmBy.TOKEN and confirm.code is not None:
@@ -247,6 +251,8 @@ def _money(policy: Policy) -> Iterator[tuple[str, str]]:
         yield "fee.levels", "are given, but there is no fee"
     if not free and not levels:
         yield "fee.levels", "are missing, but there is a fee"
+    if policy.apply is not None and policy.fee.how is FeeHow.PREPAID:
+        yield "apply", "is given, but the fee is paid before, for a certificate that is there"
     if any(earlier.since >= later.since for earlier, later in pairwise(levels)):
         yield "fee.levels", "must be in the order of their dates, each date once"
 

@@ -1,4 +1,4 @@
-"""Writes the JSON Schema of each kind of event, for those who read the log without this code."""
+"""Publishes the JSON Schema of each kind of event."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def published() -> Mapping[str, str]:
-    """
-    The files as they must be: name and text.
-    """
+    """The files as they must be: name and text."""
     components = json_schemas()
     return {f"{kind_name(kind)}.json": _text(components, kind.__name__) for kind in KINDS}
 
@@ -42,9 +40,7 @@ def _refers(schema: object) -> Iterator[str]:
 
 
 def main() -> None:
-    """
-    Run by hand after a kind was added: ``python -m schema.publish``.
-    """
+    """Run by hand after a kind was added: ``python -m schema.publish``."""
     FOLDER.mkdir(exist_ok=True)
     for name, text in published().items():
         (FOLDER / name).write_text(text, encoding="utf-8")

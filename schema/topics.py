@@ -1,4 +1,4 @@
-"""The topics of the log on Kafka: declared here, made by `xuqi topics apply`, checked at start."""
+"""The topics on Kafka: declared here, created by `xuqi topics apply`, checked at start."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Declared:
-    """
-    A topic as it must be. Events with one key lie in one partition, in their order.
-    """
+    """A topic as it must be. Events with one key lie in one partition, in their order."""
 
     name: str
     partitions: int
@@ -42,9 +40,7 @@ _KEYS = {
 
 
 def declared(branches: Collection[str]) -> tuple[Declared, ...]:
-    """
-    Every topic of an installation with these branches; each station has one of its own.
-    """
+    """Every topic of an installation with these branches; each station has one of its own."""
     shared = [
         Declared(
             name=topic.value,

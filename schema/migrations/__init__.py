@@ -11,9 +11,7 @@ DIALECTS = ("sqlite", "postgresql")
 
 
 def of_dialect(dialect: str) -> Callable[..., bool]:
-    """
-    Tell Alembic which objects a database has: some indexes are made for one of them only.
-    """
+    """Tell Alembic which objects a database has: some indexes are made for one of them only."""
     others = tuple(f"_{other}" for other in DIALECTS if other != dialect)
 
     def include(_object: object, name: str | None, *_: object) -> bool:

@@ -1,6 +1,35 @@
 """The tables, by subject."""
 
-from schema.tables import append_only, books, log, people, renewals
+from schema.tables import (
+    append_only,
+    books,
+    carriers,
+    log,
+    people,
+    renewals,
+    runs,
+    staff,
+    stations,
+    tasks,
+    tokens,
+    web,
+)
 from schema.tables.types import BigKey, UtcDateTime, metadata
 
-__all__ = ["BigKey", "UtcDateTime", "append_only", "books", "log", "metadata", "people", "renewals"]
+__all__ = [
+    "BigKey",
+    "UtcDateTime",
+    "append_only",
+    "books",
+    "carriers",
+    "log",
+    "metadata",
+    "people",
+    "renewals",
+    "runs",
+    "staff",
+    "stations",
+    "tasks",
+    "tokens",
+    "web",
+]

@@ -1,4 +1,4 @@
-"""Triggers that refuse to change what was written down for good."""
+"""Triggers that keep a table append-only."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ _POSTGRESQL = (
 
 
 def triggers(dialect: str, table: str) -> Sequence[str]:
-    """
-    The statements that make a table append-only.
-    """
+    """The statements that make a table append-only."""
     statements = _SQLITE if dialect == "sqlite" else _POSTGRESQL
     return [" ".join(statement.format(table=table).split()) for statement in statements]
 

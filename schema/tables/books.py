@@ -1,4 +1,4 @@
-"""The books: double entry, whole New Taiwan dollars, append-only."""
+"""The ledger tables: double entry, whole New Taiwan dollars, append-only."""
 
 from __future__ import annotations
 

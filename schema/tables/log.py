@@ -1,4 +1,4 @@
-"""The log, what each consumer has made of it, and what staff have done."""
+"""The event log, the inbox and dead letters, and the audit trail."""
 
 from __future__ import annotations
 
@@ -81,6 +81,17 @@ dead_letters = sa.Table(
     sqlite_autoincrement=True,
 )
 
+#: What a person would send instead; another person sends it, or throws it away.
+dead_letter_edits = sa.Table(
+    "dead_letter_edits",
+    metadata,
+    sa.Column("letter", sa.ForeignKey("dead_letters.id"), primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("why", sa.String(300), nullable=False),
+    sa.Column("made_by", sa.String(64), nullable=False),
+    sa.Column("made_at", UtcDateTime, nullable=False),
+)
+
 #: Append-only and hash-chained: each row's hash covers the one before it.
 audit = sa.Table(
     "audit",
@@ -92,6 +103,8 @@ audit = sa.Table(
     sa.Column("object", sa.String(96), nullable=False),
     sa.Column("why", sa.String(300), nullable=False),
     sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.Column("os_user", sa.String(64)),  # whose process it was, whatever name was stated
+    sa.Column("scheme", sa.SmallInteger),  # 2: chained with a key; none: of before
 )
 
 #: Which of two schedulers leads; the term only ever grows and fences a paused one off.

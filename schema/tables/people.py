@@ -1,4 +1,4 @@
-"""Customers, what they are enrolled for, and their certificates."""
+"""Customers, their enrolments and their certificates."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from schema.states import CertificateState
 from schema.tables.types import BigKey, UtcDateTime, metadata
 
 #: ``*_sealed`` is personal data under AES-GCM; ``*_hash`` is its keyed hash, for look-up.
@@ -27,6 +28,11 @@ customers = sa.Table(
     sa.Column("opted_out", sa.Boolean, nullable=False),
     sa.Column("contact_version", sa.Integer, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("mobile_bad_until", UtcDateTime),  # none: until somebody opens it
+    sa.Column("mail_bad_until", UtcDateTime),
+    sa.Column("codes_bad", sa.String(64)),  # why the number gets no codes; reminders stand apart
+    sa.Column("codes_bad_until", UtcDateTime),
+    sa.Column("reference_sealed", sa.LargeBinary),  # the bank's own customer number
 )
 
 enrolments = sa.Table(
@@ -64,13 +70,15 @@ certificates = sa.Table(
     sa.Column("remind_at", UtcDateTime),  # when the next one is owed
     sa.Column("changes", sa.Integer, nullable=False),  # how often a person has changed its state
     sa.Column("version", sa.Integer, nullable=False),
+    # Its signature was verified when it came in; none: it came in before that was asked for.
+    sa.Column("verified", sa.Boolean),
     sa.UniqueConstraint("issuer_hash", "serial"),
-    sa.CheckConstraint(
-        "state IN ('pending','active','suspended','superseded','revoked','expired')", name="state"
-    ),
+    sa.CheckConstraint(CertificateState.check(), name="state"),
 )
 
 sa.Index("ix_certificates_serial", certificates.c.serial)
+# A public key is certified once, whoever asks.
+sa.Index("ix_certificates_spki", certificates.c.spki_sha256)
 sa.Index("ix_certificates_slot", certificates.c.slot)
 # I2: at most one in force in a slot, whatever the code believes.
 sa.Index(

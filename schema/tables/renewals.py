@@ -1,21 +1,21 @@
-"""Renewals, their one-time codes, the messages about them, and why each thing was decided."""
+"""Renewals, one-time codes, messages, reminder claims and decisions."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
+from schema.states import RENEWAL, RenewalState
 from schema.tables.types import BigKey, UtcDateTime, metadata
 
-OPEN = (
-    "requested", "confirmed", "fee held", "sent to CA", "issued", "delivered", "activated",
-)  # fmt: skip
-ENDED = ("done", "refused", "abandoned")
+OPEN = tuple(state.value for state in RenewalState if state in RENEWAL.open)
+ENDED = tuple(state.value for state in RenewalState if state in RENEWAL.ended)
 
 renewals = sa.Table(
     "renewals",
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),  # R<certificate>-<attempt>
-    sa.Column("certificate", sa.ForeignKey("certificates.id"), nullable=False, index=True),
+    # The one to renew; of an application (no old one) its own, whose row comes when it is issued.
+    sa.Column("certificate", BigKey, nullable=False, index=True),
     sa.Column("customer", sa.ForeignKey("customers.id"), nullable=False, index=True),
     sa.Column("product", sa.String(64), nullable=False),
     sa.Column("slot", sa.String(96), nullable=False),
@@ -34,13 +34,12 @@ renewals = sa.Table(
     sa.Column("fee_amount", sa.Integer, nullable=False),  # whole New Taiwan dollars, as quoted
     sa.Column("fee_state", sa.String(16), nullable=False),
     sa.Column("fee_account_sealed", sa.LargeBinary),  # pinned when the fee is held
-    sa.Column("old_state", sa.String(16), nullable=False),  # untouched | to revoke | revoked | kept
+    sa.Column("old_state", sa.String(16), nullable=False),  # none | untouched | to revoke | ...
     sa.Column("why", sa.String(200)),
     sa.Column("collected_told", sa.Integer),  # the last "not collected" step told, in days
     sa.Column("version", sa.Integer, nullable=False),
-    sa.CheckConstraint(
-        "state IN (" + ", ".join(f"'{s}'" for s in (*OPEN, *ENDED)) + ")", name="state"
-    ),
+    sa.Column("blank_token", sa.String(64)),  # given out in the place of the old one
+    sa.CheckConstraint(RenewalState.check(), name="state"),
 )
 _open = renewals.c.state.in_(OPEN)
 sa.Index(
@@ -75,6 +74,11 @@ challenges = sa.Table(
     sa.Column("most_tries", sa.Integer, nullable=False),
     sa.Column("used_at", UtcDateTime),
     sa.Column("superseded_at", UtcDateTime),
+    sa.Column(
+        "secret_sealed", sa.LargeBinary
+    ),  # from which its digits are derived, and nothing else
+    sa.Column("issued_boot", sa.String(64)),  # which start of which machine; empty: not known
+    sa.Column("issued_ran", sa.BigInteger),  # microseconds since then
     sa.Index("ix_challenges_customer_issued_at", "customer", "action", "issued_at"),
     sa.Index("ix_challenges_mobile_hash_issued_at", "mobile_hash", "issued_at"),
 )
@@ -98,6 +102,15 @@ messages = sa.Table(
     sa.Column("renewal", sa.String(32), index=True),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("address_hash", sa.LargeBinary),  # of where it went, as the customer's own
+    sa.Column("about", sa.LargeBinary),  # the event of which a notice tells
+)
+_failed = messages.c.state == "undelivered"
+sa.Index(
+    "ix_messages_failed",
+    messages.c.address_hash,
+    messages.c.ended_at,
+    sqlite_where=_failed,
+    postgresql_where=_failed,
 )
 _handed = messages.c.state == "handed over"
 sa.Index(
@@ -109,7 +122,7 @@ sa.Index(
 )
 
 #: I5: a reminder for one (certificate, threshold, channel) is claimed once.
-told = sa.Table(
+reminder_claims = sa.Table(
     "told",
     metadata,
     sa.Column("certificate", sa.ForeignKey("certificates.id"), primary_key=True),

@@ -36,9 +36,7 @@ def _of_moment(value: datetime | None) -> datetime | None:
 
 
 class UtcDateTime(sa.types.TypeDecorator[datetime]):
-    """
-    A moment in UTC. SQLite drops time zones: this restores them, and refuses naive times.
-    """
+    """A moment in UTC. SQLite drops time zones: this restores them, and refuses naive times."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
