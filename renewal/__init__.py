@@ -1,1 +1,1 @@
-"""The foundation: rules, store, log, gateways and delivery."""
+"""The domain: rules, lifecycle, ledger, store, event log, delivery and gateways."""

@@ -1,21 +1,21 @@
-"""The one place that knows of batches, the inbox, retries and dead letters."""
+"""Delivery: batches, the inbox, retries and dead letters, known nowhere else."""
 
-from renewal.delivery.batches import AT_MOST, Delivery
-from renewal.delivery.consumer import Acting, Consumer, unwanted
-from renewal.delivery.failures import TOO_MANY_OF, TooManyFailuresError
-from renewal.delivery.orders import Hands
-from renewal.delivery.settlement import FIRST_WAIT, LONGEST_WAIT, MOST_TRIES
+from renewal.delivery.consumer import Acting, Consumer, ignored_kinds
+from renewal.delivery.failures import TRIP_THRESHOLD, TooManyFailuresError
+from renewal.delivery.runner import BATCH_SIZE, ConsumerRunner
+from renewal.delivery.settlement import FIRST_WAIT, MAX_TRIES, MAX_WAIT
+from renewal.delivery.worker_pool import WorkerPool
 
 __all__ = [
-    "AT_MOST",
+    "BATCH_SIZE",
     "FIRST_WAIT",
-    "LONGEST_WAIT",
-    "MOST_TRIES",
-    "TOO_MANY_OF",
+    "MAX_TRIES",
+    "MAX_WAIT",
+    "TRIP_THRESHOLD",
     "Acting",
     "Consumer",
-    "Delivery",
-    "Hands",
+    "ConsumerRunner",
     "TooManyFailuresError",
-    "unwanted",
+    "WorkerPool",
+    "ignored_kinds",
 ]

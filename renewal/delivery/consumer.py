@@ -1,4 +1,4 @@
-"""What delivery asks of a consumer."""
+"""The protocols of a consumer."""
 
 from __future__ import annotations
 
@@ -9,85 +9,69 @@ from schema.codec import KIND_NAMES, kind_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from renewal.db.unit_of_work import UnitOfWork
     from renewal.outcome import IfInterrupted, Outcome
-    from renewal.store.work import Work
     from schema.events import Event
 
 
 class Consumer(Protocol):
-    """
-    What follows from events. ``prepare`` runs in a transaction and uses no network.
-    """
+    """Turns events into effects. ``prepare`` runs in a transaction and uses no network."""
 
     group: ClassVar[str]
     topics: ClassVar[tuple[str, ...]]
     kinds: ClassVar[tuple[type[Event], ...]]
 
-    def preload(self, events: Sequence[Any], work: Work) -> None:
-        """
-        Read what a batch will need: one query for each table.
-        """
+    def preload(self, events: Sequence[Any], work: UnitOfWork) -> None:
+        """Read what a batch will need: one query for each table."""
         ...
 
-    def prepare(self, event: Any, work: Work, *, again: bool) -> object:  # noqa: ANN401 - its kinds
+    def prepare(self, event: Any, work: UnitOfWork, *, outcome_unknown: bool) -> object:  # noqa: ANN401 - its kinds
         """
-        Answer an outcome, or an order for ``carry_out``.
+        Return an outcome, or an order for ``carry_out``.
 
-        ``again``: this was begun before, and nobody knows its end: find out first. It is
-        told to consumers that ask if interrupted, and stays true until the event has ended.
+        ``outcome_unknown``: an earlier attempt was begun and its end is not known; inquire first.
+        It is passed to consumers that declare ASK, and stays true until the event has ended.
         """
         ...
 
 
 class Acting(Consumer, Protocol):
-    """
-    A consumer that also acts upon the world outside.
-    """
+    """A consumer that also calls an outside system."""
 
     if_interrupted: ClassVar[IfInterrupted]
 
     def carry_out(self, order: Any) -> object:  # noqa: ANN401 - its own order
         """
-        Use the network, without a transaction; answer an outcome, or an answer for ``conclude``.
+        Use the network, without a transaction; return an outcome, or an answer for ``conclude``.
         """
         ...
 
-    def conclude(self, order: Any, answer: Any, work: Work) -> Outcome:  # noqa: ANN401 - its own
-        """
-        Put what was done on record, in the transaction that settles the event.
-        """
+    def conclude(self, order: Any, answer: Any, work: UnitOfWork) -> Outcome:  # noqa: ANN401 - its own
+        """Record what was done, in the transaction that settles the event."""
         ...
 
 
-def unwanted(consumer: Consumer) -> frozenset[str]:
+def ignored_kinds(consumer: Consumer) -> frozenset[str]:
     """
-    The kinds of event on its topics of which it makes nothing. One that nobody knows is not among
-    them: it is no event, and is looked at and buried.
+    The kinds of event on its topics that the consumer ignores. An unknown kind is not among them:
+    it is no event of ours and becomes a dead letter.
     """
     return KIND_NAMES.difference(map(kind_name, consumer.kinds))
 
 
 @runtime_checkable
-class ActingOnMany(Protocol):
-    """
-    An acting consumer whose gateway takes many orders at once.
-    """
+class BatchActing(Protocol):
+    """An acting consumer whose gateway takes many orders at once."""
 
     def carry_out_all(self, orders: Sequence[Any]) -> Sequence[object]:
-        """
-        Carry out all; answer each, in their order.
-        """
+        """Carry out all orders; return the answers in their order."""
         ...
 
 
 @runtime_checkable
-class Preloading(Protocol):
-    """
-    An acting consumer that reads before it concludes.
-    """
+class PreloadsOrders(Protocol):
+    """An acting consumer that reads before it concludes."""
 
-    def preload_orders(self, orders: Sequence[Any], work: Work) -> None:
-        """
-        Read what concluding these orders will need: one query for each table.
-        """
+    def preload_orders(self, orders: Sequence[Any], work: UnitOfWork) -> None:
+        """Read what concluding these orders needs: one query for each table."""
         ...

@@ -1,4 +1,4 @@
-"""Isolates the failure of one event, and stops the process when most events fail."""
+"""Isolates a failing event by bisection, and stops a process whose events mostly fail."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from renewal.db.engine import StoreUnavailableError
+from renewal.db.identity_map import ConflictError
 from renewal.errors import XuqiError
-from renewal.store.engine import StoreUnavailableError
-from renewal.store.shelf import ConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,35 +19,33 @@ T = TypeVar("T")
 
 #: Once so many of the last events have died, something is wrong with us and not with them. Of a
 #: batch that is larger: half of it.
-TOO_MANY_OF = (50, 100)
+TRIP_THRESHOLD = (50, 100)
 #: When somebody else was first, it is read again and decided again so many times.
-CONFLICTS = 3
+MAX_CONFLICTS = 3
 
 
 class TooManyFailuresError(XuqiError):
-    """
-    Most events fail: the process stops instead of burning through the log.
-    """
+    """Most events fail: the process stops instead of burning through the log."""
 
 
-class Lately:
+class FailureBreaker:
     """
-    How the last events ended; what has only begun is taken for sound until it ends.
+    Trips when most of the last events died; an event in progress counts as sound until it ends.
     """
 
     def __init__(self) -> None:
-        self._died: deque[bool] = deque(maxlen=TOO_MANY_OF[1])
+        self._died: deque[bool] = deque(maxlen=TRIP_THRESHOLD[1])
 
     def check(self, group: str, died: Sequence[bool] = ()) -> None:
         """
-        See what the last events look like with these, or these alone if they are more.
+        Count these outcomes with the last ones and trip if most have died.
 
         Raises:
             TooManyFailuresError
         """
-        among = max(TOO_MANY_OF[1], len(died))
+        among = max(TRIP_THRESHOLD[1], len(died))
         lately = deque([*self._died, *died], maxlen=among)
-        if sum(lately) >= TOO_MANY_OF[0] and 2 * sum(lately) >= among:
+        if sum(lately) >= TRIP_THRESHOLD[0] and 2 * sum(lately) >= among:
             raise TooManyFailuresError(
                 f"{sum(lately)} of the last {len(lately)} events of {group} could not be handled: "
                 "see its dead letters and the log, mend the cause and start it again"
@@ -57,24 +55,22 @@ class Lately:
         self._died.extend(died)
 
     def end(self, died: Sequence[bool]) -> None:
-        """
-        Take note of the ends of those that had begun.
-        """
+        """Count the ends of events that had begun."""
         for _ in filter(None, died):
             with suppress(ValueError):
                 self._died.remove(False)
             self._died.append(True)
 
 
-def in_halves(
+def bisect_on_failure(
     do: Callable[[Sequence[T]], None],
     things: Sequence[T],
     alone: Callable[[T, Exception], None],
     *,
-    conflicts: int = CONFLICTS,
+    conflicts: int = MAX_CONFLICTS,
 ) -> None:
     """
-    Do it with all of them at once or, if that fails, with each half, until the bad one is alone.
+    Process all things at once or, if that fails, each half, until the failing one is alone.
 
     Raises:
         StoreUnavailableError, TooManyFailuresError: no half would do better.
@@ -86,29 +82,27 @@ def in_halves(
     except Exception as error:  # noqa: BLE001 - the outermost loop: one bad event must not stop the rest
         if len(things) > 1:
             middle = len(things) // 2
-            in_halves(do, things[:middle], alone)
-            in_halves(do, things[middle:], alone)
+            bisect_on_failure(do, things[:middle], alone)
+            bisect_on_failure(do, things[middle:], alone)
         elif conflicts and isinstance(error, ConflictError):
-            in_halves(do, things, alone, conflicts=conflicts - 1)
+            bisect_on_failure(do, things, alone, conflicts=conflicts - 1)
         else:
             alone(things[0], error)
 
 
-def what_failed(error: Exception) -> str:
-    """
-    Say what happened in words that hold nothing personal: a foreign error's text might.
-    """
+def describe_failure(error: Exception) -> str:
+    """Describe an error without personal data: a foreign error's text might contain some."""
     if isinstance(error, XuqiError):
         return f"{type(error).__name__}: {error}"
-    return f"{type(error).__name__} at {_place(error)}"
+    return f"{type(error).__name__} at {_location(error)}"
 
 
-def complain(what: str, group: str, error: Exception) -> None:
-    told = {"consumer": group, "error": type(error).__name__, "place": _place(error)}
+def log_failure(what: str, group: str, error: Exception) -> None:
+    told = {"consumer": group, "error": type(error).__name__, "place": _location(error)}
     log.error(what, extra=told)
 
 
-def _place(error: Exception) -> str:
+def _location(error: Exception) -> str:
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next

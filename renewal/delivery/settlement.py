@@ -1,4 +1,4 @@
-"""What one transaction makes of a consumer's events."""
+"""Records the outcomes of a consumer's events in one transaction."""
 
 from __future__ import annotations
 
@@ -7,57 +7,52 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from renewal.eventlog.trace import About
+from renewal.delivery.inbox import WHY_WIDTH, Inbox, InboxState
+from renewal.eventlog.trace import trace_context
 from renewal.outcome import Done, Reject, Retry
-from renewal.store.inbox import Inbox, State, told
-from schema.events import EventBuried
+from schema.events import EventDeadLettered
+from schema.reasons import OutcomeReason
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from renewal.store.inbox import Item
-    from renewal.store.work import Work
+    from renewal.db.unit_of_work import UnitOfWork
+    from renewal.delivery.inbox import InboxItem
+    from schema.reasons import Reason
 
 log = logging.getLogger(__name__)
 
-MOST_TRIES = 12
+MAX_TRIES = 12
 #: About two days, with waits of an hour at most: a CA may be down for a night.
-MOST_TRIES_IN_OUTAGE = 60
+MAX_TRIES_IN_OUTAGE = 60
 FIRST_WAIT = timedelta(seconds=5)
-LONGEST_WAIT = timedelta(hours=1)
-BEHIND = "behind an earlier one"
+MAX_WAIT = timedelta(hours=1)
 
 
 class Settlement:
-    """
-    Turns outcomes into rows. Nothing of it stands before the transaction does.
-    """
+    """Turns outcomes into rows, which exist only once the transaction commits."""
 
-    def __init__(self, work: Work, group: str) -> None:
+    def __init__(self, work: UnitOfWork, group: str) -> None:
         self.work = work
         self.inbox = Inbox(work, group)
-        self.seen: list[bool] = []  #: of each event, whether it has died; not yet, if it has begun
+        self.died: list[bool] = []  #: of each event, whether it has died; not yet, if it has begun
         self._group = group
 
-    def begin(self, item: Item) -> None:
-        """
-        Put on record that it is about to be carried out.
-        """
-        self.seen.append(False)
+    def begin(self, item: InboxItem) -> None:
+        """Record the intent to carry it out."""
+        self.died.append(False)
         self.inbox.note(item, _begun(item))
 
-    def is_open(self, item: Item) -> bool:
+    def is_open(self, item: InboxItem) -> bool:
         """
-        Whether it is on record as begun, and no more: not so when somebody else has concluded it,
-        or we have, and the answer to that COMMIT was lost.
+        Whether it is still on record as begun: not if another member has concluded it, or if we
+        have and the answer to that COMMIT was lost.
         """
         return self.inbox.state(item) is _begun(item)
 
-    def settle(self, item: Item, outcome: object, *, unsure: bool) -> None:
-        """
-        Put the end of an attempt on record; ``unsure``: an earlier one's end is not known.
-        """
-        with About(item.record):
+    def settle(self, item: InboxItem, outcome: object, *, unsure: bool) -> None:
+        """Record the end of an attempt; ``unsure``: the end of an earlier attempt is not known."""
+        with trace_context(item.record):
             match outcome:
                 case Retry():
                     self._retry(item, outcome, unsure=unsure or outcome.unsure)
@@ -68,67 +63,69 @@ class Settlement:
                 case _:
                     raise TypeError(f"{self._group} answered {type(outcome).__name__}: no outcome")
 
-    def park_behind(self, item: Item, *, unsure: bool) -> None:
-        self.inbox.park(item, due=None, tries=item.tries, why=BEHIND)
-        self.inbox.note(item, State.UNSURE if unsure else State.PARKED)
+    def block_on_key(self, item: InboxItem, *, unsure: bool) -> None:
+        self.inbox.park(item, due=None, tries=item.tries, why=OutcomeReason.BLOCKED_ON_KEY.why())
+        self.inbox.note(item, InboxState.UNSURE if unsure else InboxState.PARKED)
 
-    def _retry(self, item: Item, retry: Retry, *, unsure: bool) -> None:
+    def _retry(self, item: InboxItem, retry: Retry, *, unsure: bool) -> None:
         tries = item.tries + retry.spends_a_try
         outages = item.outages + (retry.spends_a_try and retry.outage)
         # What an outage has used up is not held against it when the other side is back.
         own = tries - outages
-        too_many = outages >= MOST_TRIES_IN_OUTAGE if retry.outage else own >= MOST_TRIES
+        too_many = outages >= MAX_TRIES_IN_OUTAGE if retry.outage else own >= MAX_TRIES
         if retry.spends_a_try and too_many:
-            self._reject(item, f"{tries} tries: {retry.why}", tries=tries)
+            self._reject(item, retry.why, tries=tries)
             return
-        due = self.work.at + wait(retry, item.record.identity, tries)
+        due = self.work.at + wait_before_retry(retry, item.record.identity, tries)
         self.inbox.park(item, due=due, tries=tries, outages=outages, why=retry.why)
-        self.inbox.note(item, State.UNSURE if unsure else State.PARKED)
-        self._say(logging.INFO, "parked", item, tries=tries, why=retry.why)
+        self.inbox.note(item, InboxState.UNSURE if unsure else InboxState.PARKED)
+        self._say(logging.INFO, "parked", item, tries=tries, why=retry.why.stored())
 
-    def _reject(self, item: Item, why: str, *, tries: int) -> None:
-        self.inbox.bury(item, why, tries=tries)
-        self.work.emit(buried(item, self._group, why, self.work.at))
-        self._end(item, State.DEAD)
+    def _reject(self, item: InboxItem, why: Reason, *, tries: int) -> None:
+        self.inbox.add_dead_letter(item, why, tries=tries)
+        self.work.emit(dead_letter_event(item, self._group, why, self.work.at))
+        self._end(item, InboxState.DEAD)
         self._say(logging.WARNING, "dead letter", item)
 
-    def _done(self, item: Item, done: Done) -> None:
+    def _done(self, item: InboxItem, done: Done) -> None:
         for event in done.emit:
             self.work.emit(event)
-        self._end(item, State.SETTLED)
+        self._end(item, InboxState.SETTLED)
         self._say(logging.DEBUG, "done", item, emitted=len(done.emit))
 
-    def _say(self, level: int, what: str, item: Item, **more: object) -> None:
+    def _say(self, level: int, what: str, item: InboxItem, **more: object) -> None:
         if log.isEnabledFor(level):
             about = {"consumer": self._group, "identity": item.record.identity}
             log.log(level, what, extra={**about, **more})
 
-    def _end(self, item: Item, state: State) -> None:
+    def _end(self, item: InboxItem, state: InboxState) -> None:
         self.inbox.note(item, state)
         self.inbox.unpark(item)
-        self.seen.append(state is State.DEAD)
+        self.died.append(state is InboxState.DEAD)
 
 
-def _begun(item: Item) -> State:
-    return State.BEGUN if item.parked is None else State.UNSURE
+def _begun(item: InboxItem) -> InboxState:
+    return InboxState.BEGUN if item.parked is None else InboxState.UNSURE
 
 
-def buried(item: Item, group: str, why: str, at: datetime) -> EventBuried:
-    """
-    Tell that an event was given up; who wants to know watches the topic of dead letters.
-    """
+def dead_letter_event(item: InboxItem, group: str, why: Reason, at: datetime) -> EventDeadLettered:
+    """The event that another event was given up, for readers of the topic of dead letters."""
     record = item.record
-    return EventBuried(
-        consumer=group, event=record.identity, origin=record.topic, why=told(why), buried=at
+    return EventDeadLettered(
+        consumer=group,
+        event=record.identity,
+        origin=record.topic,
+        why=why.stored(WHY_WIDTH),
+        buried=at,
     )
 
 
-def wait(retry: Retry, identity: str, tries: int) -> timedelta:
+def wait_before_retry(retry: Retry, identity: str, tries: int) -> timedelta:
     """
-    Exponential, with jitter from the event itself, so that a story can be told again.
+    Exponential back-off, with jitter derived from the event so that a simulation is repeatable.
     """
     if not retry.spends_a_try:
         return retry.after
-    longest = min(retry.after * (1 << min(tries - 1, 10)), max(LONGEST_WAIT, retry.after))
+    longest = min(retry.after * (1 << min(tries - 1, 10)), max(MAX_WAIT, retry.after))
     jitter = hashlib.sha256(f"{identity}:{tries}".encode()).digest()[0] / 255
     return longest * (1 + jitter) / 2

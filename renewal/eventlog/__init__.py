@@ -1,1 +1,1 @@
-"""The log's port and its engines."""
+"""The event log: its port and its engines."""

@@ -26,9 +26,7 @@ Headers = list[tuple[str, bytes]]
 
 
 def headers(*, kind: str, identity: str, key: str, at: datetime) -> Headers:
-    """
-    The headers of one event (CloudEvents Kafka binding 1.0.2, 3.2; W3C Trace Context, 3.2).
-    """
+    """The headers of one event (CloudEvents Kafka binding 1.0.2, 3.2; W3C Trace Context, 3.2)."""
     return [
         _SPECVERSION,
         ("ce_id", identity.encode()),
@@ -47,26 +45,20 @@ def _time(at: datetime) -> bytes:
 
 
 def packed(event: Event, at: datetime) -> tuple[bytes, bytes, Headers]:
-    """
-    Key, value and headers of an event that is told directly.
-    """
+    """Key, value and headers of an event that is published directly."""
     kind = kind_of(event)
     told = headers(kind=kind, identity=event.identity, key=event.key, at=at)
     return event.key.encode(), encode(event), told
 
 
 def kind_in(found: Iterable[tuple[str, bytes | None]]) -> str:
-    """
-    The kind, as ``Unpacked`` has it, without a look at the rest.
-    """
+    """The kind as in ``Unpacked``, without parsing the rest."""
     told = [value for name, value in found or () if name == "ce_type" and isinstance(value, bytes)]
     return _fitting(told[-1], KIND) if told else ""
 
 
 class Unpacked:
-    """
-    What the headers of a record say, bent to fit the columns: anything may lie on a topic.
-    """
+    """Untrusted record headers, validated and limited to column width."""
 
     def __init__(
         self, found: Iterable[tuple[str, bytes | None]], *, key: bytes | None, place: str
@@ -83,9 +75,7 @@ class Unpacked:
 
     @property
     def traceparent(self) -> str | None:
-        """
-        Nothing if it is none: then the trace is derived.
-        """
+        """``None`` if there is none; then the trace is derived."""
         value = self._text("traceparent", TRACEPARENT)
         return value if parsed(value) else None
 
@@ -101,9 +91,7 @@ class Unpacked:
 
 
 def _fitting(value: bytes, width: int) -> str:
-    """
-    The text, or nothing if it is none or too long: what does not fit is none of ours.
-    """
+    """The text, or ``None`` if it is no text or too long to be ours."""
     try:
         text = value.decode()
     except UnicodeDecodeError:

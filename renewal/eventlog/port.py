@@ -1,4 +1,4 @@
-"""What the house asks of a log: what Kafka can keep, and no more."""
+"""The port of the event log, which promises only what Kafka can keep."""
 
 from __future__ import annotations
 
@@ -17,16 +17,14 @@ if TYPE_CHECKING:
 
 
 class LogUnavailableError(XuqiError):
-    """
-    The log cannot be used now. What was read and not committed is read again.
-    """
+    """The log cannot be used now. What was read and not committed is read again."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """
-    An event as it lies on the log: its body has not been looked at.
+    An event on the log whose body has not been decoded.
 
-    The other fields fit their columns in ``schema.tables.log``, whatever lies on the log.
+    The other fields fit their columns in ``schema.tables.log``, whatever is on the log.
     """
 
     position: int
@@ -39,16 +37,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None = None  #: as it came with the event; without it, it is derived
 
 
-class Reader(Protocol):
-    """
-    One member of a group of consumers.
-    """
+class LogReader(Protocol):
+    """One member of a consumer group."""
 
     def poll(self, at_most: int, wait: timedelta) -> Sequence[Record]:
         """
         Return the records after the last committed one, in order within a key.
 
-        None if there was none in that time. What was polled and not committed is given again.
+        Empty if there was none in that time. What was polled and not committed is returned again.
 
         Raises:
             LogUnavailableError
@@ -57,7 +53,7 @@ class Reader(Protocol):
 
     def settle(self, last: Record, work: Any) -> None:  # noqa: ANN401 - a Work; stations have none
         """
-        Note that everything up to this record is dealt with, in that transaction.
+        Record in that transaction that everything up to this record is dealt with.
 
         A log that keeps its offsets elsewhere does nothing here.
         """
@@ -65,7 +61,7 @@ class Reader(Protocol):
 
     def commit(self, last: Record) -> None:
         """
-        Go on behind the last record of the last poll.
+        Continue after the last record of the last poll.
 
         Raises:
             LogUnavailableError: harmless; records are read again, and the inbox knows them.
@@ -77,16 +73,14 @@ class Reader(Protocol):
 
 class EventLog(Protocol):
     def append(self, events: Sequence[Event]) -> None:
-        """
-        Return once the events are durable. A fact told twice may be read twice.
-        """
+        """Return once the events are durable. A fact appended twice may be read twice."""
         ...
 
     def reader(
-        self, group: str, topics: Collection[str], *, without: Collection[str] = ()
-    ) -> Reader:
+        self, group: str, topics: Collection[str], *, exclude: Collection[str] = ()
+    ) -> LogReader:
         """
-        Return a reader that may leave out events of the kinds ``without``, but for the last of a
-        poll: going on behind it goes by them all.
+        Return a reader that may leave out events of the kinds ``exclude``, except the last of a
+        poll, by which it advances.
         """
         ...

@@ -1,27 +1,27 @@
-"""Ties what a process says of itself to the event that it is about, by W3C Trace Context."""
+"""Links log lines to the event that they are about, by W3C Trace Context."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from structlog.contextvars import bound_contextvars
+
 if TYPE_CHECKING:
-    from contextvars import Token
+    from contextlib import AbstractContextManager
+
+    from structlog.typing import EventDict
 
     from renewal.eventlog.port import Record
 
 _traceparent = re.compile(
     r"00-(?!0{32})(?P<trace>[0-9a-f]{32})-(?!0{16})(?P<span>[0-9a-f]{16})-[0-9a-f]{2}"
 )
-_event: ContextVar[Record | None] = ContextVar("event", default=None)
 
 
 class Trace(NamedTuple):
-    """
-    Where an event stands among all that follows from one beginning.
-    """
+    """An event's position among all that follows from one cause."""
 
     trace_id: str
     span_id: str
@@ -32,31 +32,23 @@ class Trace(NamedTuple):
 
 
 def trace_id(key: str) -> str:
-    """
-    Everything of one key is one trace: from a renewal's first fact to its last.
-    """
+    """All events of one key are one trace: from a renewal's first event to its last."""
     return hashlib.sha256(f"trace {key}".encode()).hexdigest()[:32]
 
 
 def derived(*, key: str, identity: str) -> Trace:
-    """
-    The trace that an event of ours has: each fact is a span of its key's.
-    """
+    """The trace of an event of ours: each event is a span of its key's trace."""
     return Trace(trace_id(key), hashlib.sha256(identity.encode()).hexdigest()[:16])
 
 
 def parsed(traceparent: str) -> Trace | None:
-    """
-    What the header says; nothing if it is none (W3C Trace Context, 3.2.2).
-    """
+    """The trace in the header, or None if it is malformed (W3C Trace Context, 3.2.2)."""
     found = _traceparent.fullmatch(traceparent)
     return Trace(found["trace"], found["span"]) if found else None
 
 
-class Told(Protocol):
-    """
-    An event as it came: on the log, waiting, or given up.
-    """
+class Traceable(Protocol):
+    """An event as received: on the log, parked, or a dead letter."""
 
     @property
     def key(self) -> str: ...
@@ -68,43 +60,26 @@ class Told(Protocol):
     def traceparent(self) -> str | None: ...
 
 
-def trace_of(told: Told) -> Trace:
+def trace_of(event: Traceable) -> Trace:
+    """The trace that came with the event, else the one derived from its key."""
+    given = parsed(event.traceparent or "")
+    return given or derived(key=event.key, identity=event.identity)
+
+
+def trace_context(record: Record) -> AbstractContextManager[None]:
+    """Within it, every log line of this thread carries the trace of this event."""
+    return bound_contextvars(record=record)
+
+
+def add_trace(_logger: object, _name: str, line: EventDict) -> EventDict:
     """
-    The trace that it was given where it was told, else the one that is derived.
+    A processor of structlog: put the trace of the thread's current event into a log line.
+
+    Where the trace came from outside, our own is linked: the events that follow continue it.
     """
-    given = parsed(told.traceparent or "")
-    return given or derived(key=told.key, identity=told.identity)
-
-
-class About:
-    """
-    Within it, what this thread says is about that event.
-    """
-
-    __slots__ = ("_before", "_record")
-
-    _before: Token[Record | None]
-
-    def __init__(self, record: Record) -> None:
-        self._record = record
-
-    def __enter__(self) -> None:
-        self._before = _event.set(self._record)
-
-    def __exit__(self, *_: object) -> None:
-        _event.reset(self._before)
-
-
-def current() -> dict[str, str]:
-    """
-    What a line says of the event that this thread is at, if it is at one.
-
-    Where the trace came from outside, ours is linked: what follows from the event goes on under
-    that one.
-    """
-    record = _event.get()
-    if record is None:
-        return {}
-    trace, own = trace_of(record), trace_id(record.key)
-    linked = {} if trace.trace_id == own else {"linked_trace_id": own}
-    return {**trace._asdict(), **linked}
+    record: Record | None = line.pop("record", None)
+    if record is not None:
+        trace, own = trace_of(record), trace_id(record.key)
+        linked = {} if trace.trace_id == own else {"linked_trace_id": own}
+        line.update(trace._asdict(), **linked)
+    return line

@@ -1,1 +1,1 @@
-"""The world outside, each part as a port with a real and an embedded adapter."""
+"""Gateways: each outside system as a port with real, embedded and null adapters."""

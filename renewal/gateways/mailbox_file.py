@@ -1,4 +1,4 @@
-"""An outside ledger that several processes write and read as one mailbox."""
+"""An activity log that several processes share as one mailbox."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from renewal.errors import XuqiError
-from renewal.gateways.ledger import OutsideLedger
+from renewal.gateways.activity_log import ActivityLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,13 +22,11 @@ if TYPE_CHECKING:
 
 
 class MailboxFileError(XuqiError):
-    """
-    A line of a mailbox is not one that we wrote; the text names the file and the place.
-    """
+    """A line of a mailbox is not one that we wrote; the text names the file and the place."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class MailboxLine:
     at: datetime
     id: str  #: the carrier's
     ref: str  #: ours
@@ -45,30 +43,31 @@ class MailboxFile:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
-        self._ledger = OutsideLedger(path, clock)
+        self._ledger = ActivityLog(path, clock)
         self._file = os.open(path, os.O_RDONLY)
         self._thread = threading.Lock()
         self._read_to = 0
-        self._by_ref: dict[str, list[Line]] = {}
-        self._by_id: dict[str, Line] = {}
+        self._by_ref: dict[str, list[MailboxLine]] = {}
+        self._by_id: dict[str, MailboxLine] = {}
 
     def close(self) -> None:
+        """Close it; a second time does nothing."""
         self._ledger.close()
-        os.close(self._file)
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     def append(self, **fields: str) -> None:
         with self._locked(fcntl.LOCK_EX):
             self._ledger.append(**fields)
 
-    def of_ref(self, ref: str, *, since: datetime) -> Line | None:
-        """
-        Return the first line of our message since then.
-        """
+    def of_ref(self, ref: str, *, since: datetime) -> MailboxLine | None:
+        """Return the first line of our message since then."""
         with self._locked(fcntl.LOCK_SH):
             self._read_on()
             return next((line for line in self._by_ref.get(ref, ()) if line.at >= since), None)
 
-    def of_id(self, carrier_id: str) -> Line | None:
+    def of_id(self, carrier_id: str) -> MailboxLine | None:
         with self._locked(fcntl.LOCK_SH):
             self._read_on()
             return self._by_id.get(carrier_id)
@@ -104,8 +103,8 @@ class MailboxFile:
         self._by_id[line.id] = line
 
 
-def _line(fields: dict[str, str]) -> Line:
-    return Line(
+def _line(fields: dict[str, str]) -> MailboxLine:
+    return MailboxLine(
         at=datetime.fromisoformat(fields["at"]),
         id=fields["id"],
         ref=fields["ref"],

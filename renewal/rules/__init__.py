@@ -1,1 +1,1 @@
-"""Pure rules: they get the moment as an argument and nothing in them can fail."""
+"""Pure rules: they take the moment as an argument and cannot fail for outside reasons."""

@@ -1,43 +1,28 @@
-"""Says why a certificate may not be renewed online."""
+"""Decides why a certificate may not be renewed online."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from renewal.rules.window import Phase, phase_at
 from schema.policy import FeeHow
+from schema.reasons import RefusalReason
+from schema.states import CertificateState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from schema.policy import Policy
 
 
-class Refusal(StrEnum):
-    """
-    Reasons that a customer is told; each has one remedy of its own.
-    """
-
-    REVOKED = "revoked"
-    SUPERSEDED = "superseded"
-    SUSPENDED = "suspended"
-    NOT_ACTIVE = "not active"
-    WRONG_OPERATOR = "wrong operator"
-    UNDER_WAY = "renewal under way"
-    NOT_YET = "not in window yet"
-    EXPIRED = "expired, go to the branch"
-    WINDOW_OVER = "window over"
-    FEE_NOT_PAID = "fee not paid"
-
-
 _REFUSED_STATES = {
-    "revoked": Refusal.REVOKED,
-    "superseded": Refusal.SUPERSEDED,
-    "suspended": Refusal.SUSPENDED,
+    CertificateState.REVOKED: RefusalReason.REVOKED,
+    CertificateState.SUPERSEDED: RefusalReason.SUPERSEDED,
+    CertificateState.SUSPENDED: RefusalReason.SUSPENDED,
 }
 #: An expired certificate is judged by its window: some products renew it still.
-_RENEWABLE_STATES = frozenset({"active", "expired"})
+_RENEWABLE_STATES = frozenset({CertificateState.ACTIVE, CertificateState.EXPIRED})
 
 
 def why_not(
@@ -50,7 +35,7 @@ def why_not(
     operator: str | None,
     slot_has_open_renewal: bool,
     fee_paid: bool,
-) -> Refusal | None:
+) -> RefusalReason | None:
     """
     Return the first reason against a renewal, the gravest first, or ``None``.
 
@@ -59,11 +44,46 @@ def why_not(
     """
     return (
         _state_refusal(state)
-        or (None if may_operate(policy, customer_class, operator) else Refusal.WRONG_OPERATOR)
-        or (Refusal.UNDER_WAY if slot_has_open_renewal else None)
+        or (None if may_operate(policy, customer_class, operator) else RefusalReason.WRONG_OPERATOR)
+        or (RefusalReason.UNDER_WAY if slot_has_open_renewal else None)
         or _window_refusal(now, not_after, policy)
-        or (Refusal.FEE_NOT_PAID if _must_be_paid(policy) and not fee_paid else None)
+        or (RefusalReason.FEE_NOT_PAID if _must_be_paid(policy) and not fee_paid else None)
     )
+
+
+def why_not_apply(
+    *,
+    now: datetime,
+    policy: Policy,
+    is_enrolled: bool,
+    customer_class: str | None,
+    operator: str | None,
+    slot_has_open_renewal: bool,
+    in_slot: Iterable[tuple[str, datetime]],
+) -> RefusalReason | None:
+    """
+    Return the first reason against an application online, or ``None``.
+
+    ``in_slot``: state and end of each certificate that the slot has or has had. Whatever is in
+    force, or can still be renewed, is not applied for a second time.
+    """
+    if policy.apply is None:
+        return RefusalReason.APPLY_AT_BRANCH
+    if not is_enrolled:
+        return RefusalReason.NO_ACCOUNT
+    if not _has_role(policy.apply.operators, customer_class, operator):
+        return RefusalReason.WRONG_OPERATOR
+    if slot_has_open_renewal:
+        return RefusalReason.UNDER_WAY
+    if any(_still_serves(state, ends, now, policy) for state, ends in in_slot):
+        return RefusalReason.HAS_CERTIFICATE
+    return None
+
+
+def _still_serves(state: str, not_after: datetime, now: datetime, policy: Policy) -> bool:
+    in_force = state in {CertificateState.ACTIVE, CertificateState.SUSPENDED}
+    renewable = phase_at(now, not_after, policy.window) is Phase.OPEN
+    return in_force or (state == CertificateState.EXPIRED and renewable)
 
 
 def may_operate(policy: Policy, customer_class: str | None, operator: str | None) -> bool:
@@ -72,23 +92,26 @@ def may_operate(policy: Policy, customer_class: str | None, operator: str | None
 
     Where a product has rules, a class that they do not name may not renew online.
     """
-    roles = policy.confirm.operators
+    return _has_role(policy.confirm.operators, customer_class, operator)
+
+
+def _has_role(roles: Mapping[str, str], customer_class: str | None, operator: str | None) -> bool:
     return not roles or (operator is not None and roles.get(customer_class or "") == operator)
 
 
-def _state_refusal(state: str) -> Refusal | None:
+def _state_refusal(state: str) -> RefusalReason | None:
     if state in _RENEWABLE_STATES:
         return None
-    return _REFUSED_STATES.get(state, Refusal.NOT_ACTIVE)
+    return _REFUSED_STATES.get(CertificateState(state), RefusalReason.NOT_ACTIVE)
 
 
-def _window_refusal(now: datetime, not_after: datetime, policy: Policy) -> Refusal | None:
+def _window_refusal(now: datetime, not_after: datetime, policy: Policy) -> RefusalReason | None:
     phase = phase_at(now, not_after, policy.window)
     if phase is Phase.BEFORE:
-        return Refusal.NOT_YET
+        return RefusalReason.NOT_YET
     if phase is Phase.OPEN:
         return None
-    return Refusal.WINDOW_OVER if policy.window.after_days else Refusal.EXPIRED
+    return RefusalReason.WINDOW_OVER if policy.window.after_days else RefusalReason.EXPIRED
 
 
 def _must_be_paid(policy: Policy) -> bool:

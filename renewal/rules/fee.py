@@ -1,10 +1,10 @@
-"""Says what a renewal costs."""
+"""The fee of a renewal."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from renewal.rules.taipei import day_of
+from schema.taipei import day_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
 
 
 class NoFeeLevelError(ValueError):
-    """
-    The policy knows no fee for a day so early.
-    """
+    """The policy knows no fee for a day so early."""
 
 
 def amount_at(moment: datetime, policy: Policy) -> int:

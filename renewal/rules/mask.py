@@ -1,4 +1,4 @@
-"""Shows a customer which address was used, without showing the address."""
+"""Masks addresses and numbers for display."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ def phone(number: str) -> str:
 
 
 def mail(address: str) -> str:
-    """
-    Return the address with only the first and last letter of its local part.
-    """
+    """Return the address with only the first and last letter of its local part."""
     local, at, domain = address.rpartition("@")
     if not at:
         return "*" * _MAIL_STARS
@@ -32,8 +30,22 @@ def mail(address: str) -> str:
 
 
 def id_number(number: str) -> str:
-    """
-    Return the first six characters of an ID number; a shorter one is hidden whole.
-    """
+    """Return the first six characters of an ID number; a shorter one is hidden whole."""
     shown = number[:6] if len(number) > 6 else ""  # noqa: PLR2004 - the six that are shown
     return shown + "*" * _STARS
+
+
+def common_name(name: str) -> str:
+    """A certificate's name begins with its holder's identity number, which is not shown whole."""
+    person, dash, rest = name.partition("-")
+    return f"{id_number(person)}{dash}{rest}"
+
+
+def name(full: str) -> str:
+    """
+    Return a person's name without its middle: 林○婷, Lin ○; a company's name is public and stays.
+    """
+    if len(full) > 4:  # noqa: PLR2004 - no personal name in Chinese is longer
+        return full
+    hidden = "○" * max(1, len(full) - 2)
+    return full[:1] + hidden + (full[-1:] if len(full) > 2 else "")  # noqa: PLR2004 - both ends

@@ -1,11 +1,23 @@
-"""Says whether a customer may revoke online once more."""
+"""Decides whether a customer may revoke online, for which reasons."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
+
+from schema.events import RevocationReason
 
 if TYPE_CHECKING:
     from schema.policy import Policy
+
+#: What a customer may say; that a privilege was withdrawn is the bank's to say (RFC 5280, 5.3.1).
+CustomersReason = Literal[
+    RevocationReason.KEY_COMPROMISE,
+    RevocationReason.AFFILIATION_CHANGED,
+    RevocationReason.SUPERSEDED,
+    RevocationReason.CESSATION_OF_OPERATION,
+    RevocationReason.UNSPECIFIED,
+]
+CUSTOMERS_REASONS: tuple[RevocationReason, ...] = get_args(CustomersReason)
 
 
 def may_revoke_online(policy: Policy, *, revoked_this_year: int) -> bool:

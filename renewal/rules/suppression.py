@@ -1,14 +1,15 @@
-"""Says why a reminder that is owed is not sent."""
+"""Decides why a reminder that is owed is not sent."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
 
-from renewal.rules.taipei import day_of, start_of
 from renewal.rules.window import Phase, phase_at
 from schema.policy import Channel
+from schema.reasons import DeferralReason, SuppressionReason
+from schema.taipei import day_of, start_of
 
 if TYPE_CHECKING:
     from schema.policy import Policy
@@ -17,39 +18,35 @@ SMS_A_DAY = 1  #: per customer; one-time codes are exempt
 
 
 class Contact(StrEnum):
-    """
-    What is known of a customer's address on one channel.
-    """
+    """What is known of a customer's address on one channel."""
 
     GOOD = "good"
     BAD = "bad"  #: proven undeliverable
     NONE = "none"
 
 
-class Suppression(StrEnum):
-    RENEWED = "renewed"
-    REVOKED = "revoked"
-    SUSPENDED = "suspended"
-    UNDER_WAY = "renewal under way"
-    PAID = "paid"
-    WINDOW_OVER = "window over"
-    OPTED_OUT = "opted out"
-    NO_CONTACT = "no contact"
-    BAD_CONTACT = "bad contact"
-    SMS_CAP = "one SMS a day"
+class Suppression(Enum):
+    """What speaks against a reminder; its value is the reason's code."""
+
+    RENEWED = SuppressionReason.RENEWED
+    REVOKED = SuppressionReason.REVOKED
+    SUSPENDED = SuppressionReason.SUSPENDED
+    UNDER_WAY = SuppressionReason.UNDER_WAY
+    PAID = SuppressionReason.PAID
+    WINDOW_OVER = SuppressionReason.WINDOW_OVER
+    OPTED_OUT = SuppressionReason.OPTED_OUT
+    NO_CONTACT = SuppressionReason.NO_CONTACT
+    BAD_CONTACT = SuppressionReason.BAD_CONTACT
+    SMS_CAP = DeferralReason.SMS_CAP
 
     @property
     def defers(self) -> bool:
-        """
-        Say whether the message is only put off: it is neither sent nor lost.
-        """
+        """Say whether the message is only put off: it is neither sent nor lost."""
         return self is Suppression.SMS_CAP
 
     @property
     def next_channel(self) -> bool:
-        """
-        Say whether another channel may still reach the customer.
-        """
+        """Say whether another channel may still reach the customer."""
         return self in {Suppression.NO_CONTACT, Suppression.BAD_CONTACT}
 
 
@@ -61,27 +58,13 @@ _STATES = {
 _CONTACTS = {Contact.NONE: Suppression.NO_CONTACT, Contact.BAD: Suppression.BAD_CONTACT}
 
 
-def why_not_reminded(
-    *,
-    now: datetime,
-    not_after: datetime,
-    policy: Policy,
-    channel: Channel,
-    state: str,
-    renewed: bool,
-    under_way: bool,
-    paid: bool,
-    opted_out: bool,
-    contact: Contact,
-    sms_sent_today: int,
+def why_moot(
+    now: datetime, not_after: datetime, policy: Policy, *, state: str, under_way: bool, paid: bool
 ) -> Suppression | None:
     """
-    Return the first reason against sending now, or ``None``. Ask again just before sending.
-
-    What makes the reminder pointless comes before what makes it undeliverable.
+    Return what makes a reminder pointless on every channel, or ``None``. Ask again just before
+    sending; what makes it undeliverable comes after that (``why_not_reached``).
     """
-    if renewed:
-        return Suppression.RENEWED
     if state in _STATES:
         return _STATES[state]
     if under_way:
@@ -90,17 +73,13 @@ def why_not_reminded(
         return Suppression.PAID
     if phase_at(now, not_after, policy.window) is Phase.CLOSED:
         return Suppression.WINDOW_OVER
-    return why_not_reached(
-        channel=channel, opted_out=opted_out, contact=contact, sms_sent_today=sms_sent_today
-    )
+    return None
 
 
 def why_not_reached(
     *, channel: Channel, opted_out: bool, contact: Contact, sms_sent_today: int
 ) -> Suppression | None:
-    """
-    Return what speaks against any reminder on this channel, also one to collect.
-    """
+    """Return what speaks against any reminder on this channel, also one to collect."""
     if opted_out:
         return Suppression.OPTED_OUT
     if contact in _CONTACTS:
@@ -111,7 +90,5 @@ def why_not_reached(
 
 
 def cap_ends(now: datetime) -> datetime:
-    """
-    Return when the cap of one SMS a day has room again: the next midnight in Taipei.
-    """
+    """Return when the cap of one SMS a day has room again: the next midnight in Taipei."""
     return start_of(day_of(now) + timedelta(days=1))

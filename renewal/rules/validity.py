@@ -1,11 +1,11 @@
-"""Says from when to when the new certificate is valid."""
+"""The validity period of the new certificate."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from renewal.rules.taipei import day_of, end_of, whole_second
 from schema.policy import Starts
+from schema.taipei import day_of, end_of, whole_second
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -31,9 +31,7 @@ def new_validity(
 
 
 def years_later(day: date, years: int) -> date:
-    """
-    Return the same day some years later; 29 February becomes the 28th where there is none.
-    """
+    """Return the same day some years later; 29 February becomes the 28th where there is none."""
     try:
         return day.replace(year=day.year + years)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Says when a certificate may be renewed."""
+"""The renewal window of a certificate."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from renewal.rules.taipei import END_OF_TIME, whole_second
+from schema.taipei import END_OF_TIME, whole_second
 
 if TYPE_CHECKING:
     from schema.policy import Window
@@ -19,16 +19,12 @@ class Phase(StrEnum):
 
 
 def opens_at(not_after: datetime, window: Window) -> datetime:
-    """
-    Return the first second in which the certificate may be renewed.
-    """
+    """Return the first second in which the certificate may be renewed."""
     return not_after - timedelta(days=window.before_days)
 
 
 def closes_at(not_after: datetime, window: Window) -> datetime:
-    """
-    Return the last second in which the certificate may be renewed; all of it still counts.
-    """
+    """Return the last second in which the certificate may be renewed; all of it still counts."""
     return min(not_after, END_OF_TIME) + timedelta(days=window.after_days)
 
 

@@ -1,1 +1,1 @@
-"""Where SQL lives: named queries over one transaction."""
+"""Named queries, one module for each aggregate."""

@@ -1,4 +1,4 @@
-"""Questions about certificates."""
+"""Queries about certificates."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
-from renewal.store.among import among
-from renewal.store.shelf import pages
+from renewal.db.identity_map import pages
+from renewal.db.key_lookup import key_in
+from schema.states import CertificateState
 from schema.tables.people import certificates as t
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from renewal.store.rows import Certificate
-    from renewal.store.work import Work
+    from renewal.db.rows import Certificate
+    from renewal.db.unit_of_work import UnitOfWork
 
 
 class Due(NamedTuple):
-    """
-    A certificate as the scan sees it, from the index alone.
-    """
+    """A certificate as the scan sees it, from the index alone."""
 
     id: int
     not_after: datetime
@@ -58,7 +57,13 @@ _to_leave = _page(t.c.left_at.is_(None))
 
 
 def not_yet_announced(
-    work: Work, product: str, *, since: datetime, until: datetime, after: Due | None, at_most: int
+    work: UnitOfWork,
+    product: str,
+    *,
+    since: datetime,
+    until: datetime,
+    after: Due | None,
+    at_most: int,
 ) -> list[Due]:
     """
     Certificates that end from ``since`` to ``until``, not announced, a page after ``after``.
@@ -71,7 +76,13 @@ def not_yet_announced(
 
 
 def left_unrenewed(
-    work: Work, product: str, *, since: datetime, until: datetime, after: Due | None, at_most: int
+    work: UnitOfWork,
+    product: str,
+    *,
+    since: datetime,
+    until: datetime,
+    after: Due | None,
+    at_most: int,
 ) -> list[Due]:
     """
     Certificates that ended by ``until`` and whose leaving was not told, a page after ``after``.
@@ -80,7 +91,7 @@ def left_unrenewed(
 
 
 def _read(
-    work: Work,
+    work: UnitOfWork,
     query: sa.Select[Any],
     product: str,
     *,
@@ -94,7 +105,7 @@ def _read(
         "after_id": after.id if after else -1,
     }
     found = work.connection.execute(
-        work.taken(query), {"product": product, "until": until, "at_most": at_most, **place}
+        work.skip_locked(query), {"product": product, "until": until, "at_most": at_most, **place}
     )
     return [Due(*row) for row in found]
 
@@ -111,36 +122,65 @@ _to_remind = (
 )
 
 
-def to_remind(work: Work, at_most: int) -> list[int]:
-    """
-    Certificates whose next reminder's time has come, the longest waiting first.
-    """
-    found = work.connection.execute(work.taken(_to_remind), {"now": work.at, "at_most": at_most})
+def to_remind(work: UnitOfWork, at_most: int) -> list[int]:
+    """Certificates whose next reminder's time has come, the longest waiting first."""
+    found = work.connection.execute(
+        work.skip_locked(_to_remind), {"now": work.at, "at_most": at_most}
+    )
     return [row.id for row in found]
 
 
-def of_customers(work: Work, customers: Iterable[int]) -> Sequence[Certificate]:
-    """
-    Every certificate of these customers, in the order of their ids.
-    """
+def customers_to_remind(
+    work: UnitOfWork, *, until: datetime, after: int, at_most: int
+) -> list[int]:
+    """Customers of whose certificates one has its next look by then, in the order of their ids."""
+    found = (
+        sa.select(t.c.customer)
+        .distinct()
+        .where(
+            t.c.state == CertificateState.ACTIVE,
+            t.c.remind_at <= until,
+            t.c.customer > after,
+        )
+        .order_by(t.c.customer)
+        .limit(at_most)
+    )
+    return list(work.connection.scalars(found))
+
+
+def on_token(work: UnitOfWork, serial: str) -> list[Certificate]:
+    """Every certificate on the token, the oldest first, however its serial was once written."""
+    same = sa.func.lower(t.c.token_serial) == serial.lower()
+    return work.certificates.read(sa.select(t).where(same).order_by(t.c.id))
+
+
+def of_customers(work: UnitOfWork, customers: Iterable[int]) -> Sequence[Certificate]:
+    """Every certificate of these customers, in the order of their ids."""
     found: list[Certificate] = []
     for page in pages(sorted(set(customers))):
         found += work.certificates.read(
-            sa.select(t).where(among(t.c.customer, page)).order_by(t.c.id)
+            sa.select(t).where(key_in(t.c.customer, page)).order_by(t.c.id)
         )
     return found
 
 
-def in_slot(work: Work, slot: str) -> Sequence[Certificate]:
+def in_slot(work: UnitOfWork, slot: str) -> Sequence[Certificate]:
     return work.certificates.read(sa.select(t).where(t.c.slot == slot).order_by(t.c.id))
 
 
-def by_serial(work: Work, serial: str) -> Sequence[Certificate]:
+def by_serial(work: UnitOfWork, serial: str) -> Sequence[Certificate]:
     return work.certificates.read(sa.select(t).where(t.c.serial == serial).order_by(t.c.id))
 
 
+def products_in_force(connection: sa.Connection) -> dict[str, int]:
+    """How many certificates are in force of each product."""
+    counted = sa.select(t.c.product, sa.func.count()).where(t.c.state == CertificateState.ACTIVE)
+    rows = connection.execute(counted.group_by(t.c.product).order_by(t.c.product))
+    return {product: count for product, count in rows}  # noqa: C416 - rows are no pairs to mypy
+
+
 def listed(
-    work: Work, *, state: str | None, product: str | None, after: int, at_most: int
+    work: UnitOfWork, *, state: str | None, product: str | None, after: int, at_most: int
 ) -> Sequence[Certificate]:
     query = sa.select(t).where(t.c.id > after).order_by(t.c.id).limit(at_most)
     if state is not None:
@@ -150,9 +190,7 @@ def listed(
     return work.certificates.read(query)
 
 
-def known_serials(work: Work, issuer_hash: bytes, serials: Collection[str]) -> set[str]:
-    found: set[str] = set()
-    for page in pages(serials):
-        query = sa.select(t.c.serial).where(t.c.issuer_hash == issuer_hash, among(t.c.serial, page))
-        found.update(work.connection.scalars(query))
-    return found
+def key_is_used(work: UnitOfWork, key: bytes) -> bool:
+    """Whether a certificate of anybody has this public key (its SHA-256)."""
+    query = sa.select(sa.literal(1)).where(t.c.spki_sha256 == key).limit(1)
+    return work.connection.scalar(query) is not None

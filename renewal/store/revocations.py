@@ -1,4 +1,4 @@
-"""Counts the revocations that customers have made themselves."""
+"""Counts customers' own revocations."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from schema.tables.renewals import challenges
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from renewal.store.work import Work
+    from renewal.db.unit_of_work import UnitOfWork
 
 
-def online(work: Work, customer: int, since: datetime) -> int:
+def online(work: UnitOfWork, customer: int, since: datetime) -> int:
     """
     How often the customer has revoked online since then: each time took one code, used up.
 

@@ -1,10 +1,11 @@
-"""The log on Apache Kafka, with kafka-python, which nobody else imports."""
+"""The event log on Apache Kafka; the only package that imports kafka-python."""
 
 from renewal.eventlog.kafka.backlog import Backlog
 from renewal.eventlog.kafka.client import Connection
 from renewal.eventlog.kafka.log import KafkaLog
 from renewal.eventlog.kafka.publisher import PRODUCER, Publisher
 from renewal.eventlog.kafka.reader import CONSUMER, KafkaReader
+from renewal.eventlog.kafka.rights import grant
 from renewal.eventlog.kafka.topics import Topics, TopicsError
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "Publisher",
     "Topics",
     "TopicsError",
+    "grant",
 ]

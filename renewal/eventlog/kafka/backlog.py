@@ -1,7 +1,8 @@
-"""How far each group is behind, as the broker itself has it."""
+"""How far each consumer group is behind, as the broker reports it."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from kafka import KafkaAdminClient, TopicPartition
@@ -17,22 +18,23 @@ if TYPE_CHECKING:
 
 
 class Backlog:
-    """
-    What lies on the broker and has not been dealt with.
-    """
+    """The records on the broker that have not been dealt with."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._settings = {**connection.settings, "bootstrap_timeout_ms": 10_000}
+    def __init__(
+        self, connection: Connection, *, patience: timedelta = timedelta(seconds=10)
+    ) -> None:
+        waits = int(patience.total_seconds() * 1000)
+        self._settings = {**connection.settings, "bootstrap_timeout_ms": waits}
         self._prefix = connection.prefix
         self._client: Client | None = None
         self._places: dict[str, Sequence[TopicPartition]] = {}  # of each topic
 
     def of(self, groups: Mapping[str, Collection[str]]) -> Mapping[str, int]:
         """
-        For each group, how many records of its topics lie behind its committed offsets.
+        For each group, how many records of its topics are behind its committed offsets.
 
         Raises:
-            LogUnavailableError: also for a topic that is not there.
+            LogUnavailableError: also for a topic that does not exist.
         """
         try:
             if self._client is None:

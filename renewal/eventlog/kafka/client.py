@@ -1,4 +1,4 @@
-"""How the brokers are reached, and what is said when they are not."""
+"""Connects to the brokers and reports why they cannot be reached."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Connection:
     """
-    How the brokers are reached; ``security`` are kafka-python's own TLS and SASL settings.
+    How the brokers are reached; ``security`` has kafka-python's own TLS and SASL settings.
 
     ``prefix`` stands before every topic and group, where several installations share a cluster.
     """
@@ -52,23 +52,19 @@ BLAMES = (
 
 
 class _RefusedError(KafkaError):  # type: ignore[misc]  # the client has no types
-    """
-    A broker is there, and does not let us in; the text names the setting.
-    """
+    """A broker answers and does not accept us; the text names the setting."""
 
 
 def unavailable(error: KafkaError) -> LogUnavailableError:
-    """
-    Our error; of a foreign one the kind alone, for its text might hold anything.
-    """
+    """Our error; of a foreign one the type alone, because its text might contain anything."""
     why = error.args[0] if isinstance(error, _RefusedError) else type(error).__name__
     return LogUnavailableError(f"Kafka: {why}")
 
 
 class Client:
     """
-    A client of kafka-python that leaves no thread behind: one that does not reach its broker, or
-    cannot be closed in time, would try for ever, one thread more at each attempt.
+    A kafka-python client that leaves no thread behind: one that cannot reach its broker, or cannot
+    be closed in time, would try for ever, with one more thread at each attempt.
     """
 
     def __init__(self, kind: Any, *topics: str, **settings: Any) -> None:  # noqa: ANN401 - untyped
@@ -90,7 +86,8 @@ class Client:
 
     def _overhear(self, network: Any) -> None:  # noqa: ANN401 - as above
         """
-        Whatever keeps it from its broker, the client tells a time-out: the reason is its line's.
+        Overhear the client's log: it reports every failure as a timeout, and only its log line has
+        the reason.
         """
         lines = network._manager  # noqa: SLF001 - nothing public knows the reason
         connect = lines.get_connection
@@ -108,9 +105,7 @@ class Client:
         self._blamed = min(self._blamed, next(heard, self._blamed))
 
     def topic_id(self, topic: str) -> object:
-        """
-        The broker's own name for a topic, if it is known by now.
-        """
+        """The broker's own id of a topic, if it is known by now."""
         return self._network[-1].cluster.topic_id(topic)
 
     def close(self, **how: Any) -> None:  # noqa: ANN401 - as above
@@ -126,8 +121,8 @@ class Client:
 
 def collect() -> None:
     """
-    A client that does not reach its broker leaves sockets behind that nobody closes: in an outage
-    of hours they would be too many.
+    Collect garbage: an unreachable client leaves sockets that nobody closes, and in an outage of
+    hours they would be too many.
     """
     gc.collect()
 

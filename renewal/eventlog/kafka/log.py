@@ -1,4 +1,4 @@
-"""The log as a process has it: where it tells its own events, and its readers."""
+"""The Kafka event log of one process: its outlet and its readers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 
 class KafkaLog:
-    """
-    What the store's outbox says comes here through a relay; a station tells it directly.
-    """
+    """The outbox arrives here through a relay; a station publishes directly."""
 
     def __init__(
         self, connection: Connection, *, clock: Clock | None = None, member: str | None = None
@@ -42,12 +40,12 @@ class KafkaLog:
         group: str,
         topics: Collection[str],
         *,
-        without: Collection[str] = (),
+        exclude: Collection[str] = (),
         **settings: object,
     ) -> KafkaReader:
         member = self._member
         return KafkaReader(
-            self._connection, group, topics, member=member, without=without, **settings
+            self._connection, group, topics, member=member, without=exclude, **settings
         )
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Puts records on their topics, and knows of each that it is there."""
+"""Publishes records and waits for the acknowledgement of each."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ _hash = lru_cache(65_536)(murmur2)
 
 
 class _ByKey(DefaultPartitioner):  # type: ignore[misc]  # the client has no types
-    """
-    Where Kafka's own partitioner puts a key, worked out once for all events of it.
-    """
+    """Kafka's own partitioner, computed once for all events of a key."""
 
     def partition(self, topic: str, key: Any, serialized_key: bytes | None, *others: Any) -> int:  # noqa: ANN401 - untyped
         *_, cluster = others
@@ -61,7 +59,7 @@ class Publisher:
     """
     Sends records and returns only when each of them is acknowledged.
 
-    A send that fails is unsure, not undone: it may have been written all the same.
+    A send that fails is unsure, not undone: it may have been written.
     """
 
     def __init__(self, connection: Connection, **settings: object) -> None:
@@ -100,7 +98,8 @@ class Publisher:
 
     def _drop(self) -> None:
         """
-        After an error only a new producer is trusted; at a silent broker the old one burns a core.
+        After an error only a new producer is trusted; with a silent broker the old one burns a
+        core.
         """
         client, self._client = self._client, None
         if client is not None:
@@ -112,19 +111,17 @@ class Publisher:
 
 
 class Outlet:
-    """
-    Where a relay puts what stands in the outbox.
-    """
+    """Where a relay publishes the outbox."""
 
     def __init__(self, connection: Connection, **settings: object) -> None:
         self._publisher = Publisher(connection, **settings)
 
     def publish(self, records: Sequence[Record]) -> None:
         """
-        Put them on their topics, in this order.
+        Publish the events in this order.
 
         Raises:
-            LogUnavailableError: send all of them again; the inbox knows those that were written.
+            LogUnavailableError: publish all of them again; the inbox knows those that were written.
         """
         self._publisher.send(
             (

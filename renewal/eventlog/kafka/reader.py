@@ -1,4 +1,4 @@
-"""One member of a consumer group, which is never stuck for long."""
+"""A member of a consumer group that never blocks for long."""
 
 from __future__ import annotations
 
@@ -29,6 +29,9 @@ COMMIT = timedelta(seconds=5)
 JOIN, ARRIVE = timedelta(seconds=2), timedelta(milliseconds=50)
 #: A partition that has more and gives nothing for so long is stuck: leave and join again.
 STUCK_AFTER = timedelta(seconds=30)
+#: Who has just come looks sooner whether a partition is assigned to nobody: a member that is killed
+#: again and again would never look.
+LOOKS_FIRST = timedelta(seconds=5)
 
 CONSUMER: Mapping[str, Any] = {
     "enable_auto_commit": False,
@@ -45,9 +48,7 @@ CONSUMER: Mapping[str, Any] = {
 
 
 class KafkaReader:
-    """
-    One member of a consumer group.
-    """
+    """One member of a consumer group."""
 
     def __init__(
         self,
@@ -73,7 +74,7 @@ class KafkaReader:
         self._given: dict[TopicPartition, int] = {}  # the first of those not yet committed
         self._behind: dict[TopicPartition, int] = {}  # where the last poll ended
         self._watch = _Watch()
-        self._claimed = time.monotonic()
+        self._claims_at = time.monotonic()
         self._rejoins = False
         self._ids: dict[str, object] = {}  # of each topic: one that is made anew has another
 
@@ -106,7 +107,8 @@ class KafkaReader:
 
     def _wanted(self, found: Mapping[TopicPartition, Sequence[Any]]) -> list[Any]:
         """
-        Those that are not left out. The last never is: without any, nothing would be committed.
+        The records that are not excluded, and always the last one: without any, nothing would be
+        committed.
         """
         every = [one for records in found.values() for one in records]
         wanted = [one for one in every[:-1] if kind_in(one.headers) not in self._without]
@@ -115,15 +117,16 @@ class KafkaReader:
     def _open(self) -> Client:
         if self._client is None:
             self._client = Client(KafkaConsumer, *self._topics, **self._settings)
-            self._watch, self._claimed = _Watch(), time.monotonic()
+            self._watch = _Watch()
+            self._claims_at = time.monotonic() + min(LOOKS_FIRST, STUCK_AFTER).total_seconds()
             for topic in self._topics:  # a leader that knows of no partition gives none to anybody
                 self._client.does.partitions_for_topic(topic)
         return self._client
 
     def _made_anew(self, client: Client) -> set[str]:
         """
-        Name the topics that somebody has deleted and made again, and begin those: an offset of the
-        old one would pass over what lies before it in the new one.
+        Name the topics that were deleted and created again, and start them from zero: an old offset
+        would skip records of the new topic.
         """
         ids = {topic: client.topic_id(topic) for topic in self._topics}
         known = {topic: self._ids.setdefault(topic, one) for topic, one in ids.items() if one}
@@ -138,16 +141,16 @@ class KafkaReader:
 
     def _claim(self, consumer: KafkaConsumer) -> None:
         """
-        Let the group's partitions be given out again if some are nobody's.
+        Trigger a rebalance if some partitions are assigned to nobody.
 
         Only the leader's own memory would tell, and a static leader that was killed and is back has
         none: it gets its old partitions without a rebalance, and is not told that it leads
-        (KIP-814, which kafka-python does not speak).
+        (KIP-814, which kafka-python does not implement).
         """
         now = time.monotonic()
-        if now - self._claimed < STUCK_AFTER.total_seconds():
+        if now < self._claims_at:
             return
-        self._claimed = now
+        self._claims_at = now + STUCK_AFTER.total_seconds()
         places = {
             TopicPartition(topic, one)
             for topic in self._topics
@@ -164,7 +167,8 @@ class KafkaReader:
 
     def _held(self, places: set[TopicPartition]) -> set[TopicPartition]:
         """
-        Which of them the group's members have; all, while they are being given out or nobody says.
+        The partitions assigned to the group's members; all of them during a rebalance or if
+        unknown.
         """
         group_id = self._settings["group_id"]
         try:
@@ -183,9 +187,7 @@ class KafkaReader:
         }
 
     def _give_again(self, consumer: KafkaConsumer) -> None:
-        """
-        What was polled and not committed is given again, as far as it is still ours.
-        """
+        """Rewind to what was polled and not committed, as far as it is still ours."""
         assigned = consumer.assignment()
         for place, offset in self._given.items():
             if place in assigned:
@@ -193,9 +195,7 @@ class KafkaReader:
         self._given, self._behind = {}, {}
 
     def settle(self, last: Record, work: object) -> None:
-        """
-        Nothing: Kafka keeps its offsets itself.
-        """
+        """Nothing: Kafka keeps its offsets itself."""
 
     def commit(self, last: Record) -> None:
         del last  # all that the last poll gave is dealt with
@@ -221,9 +221,9 @@ class KafkaReader:
 
 class _Watch:
     """
-    Sees a partition that has more and gives nothing, while there is time to give it.
+    Detects a partition that has more records and delivers none.
 
-    Polls that come back full are not held against it: others were before it in the queue.
+    Full polls do not count against it: other partitions were before it in the queue.
     """
 
     def __init__(self) -> None:
@@ -232,7 +232,7 @@ class _Watch:
 
     def stuck(self, consumer: KafkaConsumer, *, full: bool) -> list[str]:
         """
-        Name the partitions that have not moved from one look to the next, and had more at both.
+        Name the partitions that have not moved between two checks and had more records at both.
         """
         now = time.monotonic()
         if full:

@@ -1,4 +1,4 @@
-"""The topics as the code declares them, made on the broker and held against it."""
+"""Creates the declared topics on the broker and checks them against the declaration."""
 
 from __future__ import annotations
 
@@ -19,15 +19,11 @@ if TYPE_CHECKING:
 
 
 class TopicsError(XuqiError):
-    """
-    The broker's topics are not as they are declared; the text names each.
-    """
+    """The broker's topics differ from their declaration; the text names each."""
 
 
 class Topics:
-    """
-    The broker's topics, held against those that are declared.
-    """
+    """The broker's topics, compared with the declared ones."""
 
     def __init__(self, connection: Connection, *, replication: int = 1) -> None:
         self._connection = connection
@@ -35,7 +31,7 @@ class Topics:
 
     def missing(self, declared: Sequence[Declared]) -> list[str]:
         """
-        What would have to be done, in words: nothing when all is as declared.
+        What would have to be changed, in words; nothing if all is as declared.
 
         Raises:
             LogUnavailableError
@@ -55,11 +51,11 @@ class Topics:
 
     def apply(self, declared: Sequence[Declared]) -> list[str]:
         """
-        Make what is missing; return the names. Partitions of what is there are never changed:
-        a key would move to another one, and lose its order.
+        Create missing topics; return the names. Existing partitions are never changed, because a
+        key would move to another partition and lose its order.
 
         Raises:
-            TopicsError: a topic cannot be made, e.g. there are fewer brokers than replicas.
+            TopicsError: a topic cannot be created, e.g. there are fewer brokers than replicas.
             LogUnavailableError
         """
         with admin_of(self._connection) as admin:
@@ -102,9 +98,7 @@ class Topics:
 
 
 def _made(admin: KafkaAdminClient, new: Mapping[str, Any]) -> list[str]:
-    """
-    Make them; return the names. Another process may have been first: that is no error.
-    """
+    """Create them; return the names. One that another process created first is no error."""
     answer = admin.create_topics(new, timeout_ms=10_000, raise_errors=False)["topics"]
     wrong = [
         f"{topic['name']}: {topic['error_message']}"

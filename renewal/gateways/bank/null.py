@@ -1,10 +1,10 @@
-"""Does every booking and keeps the ids only, for benchmarks of what stands before it."""
+"""Accepts every booking and keeps ids only, for benchmarks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from renewal.gateways.bank.port import Found
+from renewal.gateways.bank.port import BookingStatus
 
 if TYPE_CHECKING:
     from renewal.gateways.bank.port import Booking
@@ -17,5 +17,5 @@ class NullBank:
     def book(self, booking: Booking) -> None:
         self.booked.add(booking.id)
 
-    def inquire(self, booking_id: str) -> Found:
-        return Found.DONE if booking_id in self.booked else Found.UNKNOWN
+    def inquire(self, booking_id: str) -> BookingStatus:
+        return BookingStatus.DONE if booking_id in self.booked else BookingStatus.UNKNOWN

@@ -1,4 +1,4 @@
-"""What the house asks of a core-banking system."""
+"""The port to a core-banking system."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 
-class Op(StrEnum):
+class Operation(StrEnum):
     HOLD = "hold"
     CAPTURE = "capture"
     VOID = "void"
@@ -17,19 +17,17 @@ class Op(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Booking:
-    """
-    One request to the bank. Its id is the idempotency key: the same id is the same booking.
-    """
+    """One request to the bank. Its id is the idempotency key: the same id is the same booking."""
 
     id: str
-    op: Op
+    op: Operation
     account: str
     amount: int  #: whole New Taiwan dollars
     ref: str  #: the renewal's id
     of: str | None = None  #: the hold or debit that a capture, void or refund belongs to
 
 
-class Found(StrEnum):
+class BookingStatus(StrEnum):
     DONE = "done"
     REFUSED = "refused"
     UNKNOWN = "unknown"  #: the bank never saw it
@@ -47,7 +45,7 @@ class CoreBanking(Protocol):
         """
         ...
 
-    def inquire(self, booking_id: str) -> Found:
+    def inquire(self, booking_id: str) -> BookingStatus:
         """
         Say what became of a booking.
 

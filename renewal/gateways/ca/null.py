@@ -1,4 +1,4 @@
-"""Stands in for a CA where only the speed of everything else is measured."""
+"""A CA that costs no time, for benchmarks."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from renewal.errors import GatewayRefusedError
-from renewal.gateways.ca import admission, der, profiles
-from renewal.gateways.ca.authority import new_serial
-from renewal.gateways.ca.port import Can, Issued, Reason, Request, Status
-from renewal.gateways.ca.subject_key import SubjectKey
-from renewal.gateways.ca.to_be_signed import Issuer, Template
+from renewal.gateways.ca.embedded import admission, der, profiles
+from renewal.gateways.ca.embedded.authority import new_serial
+from renewal.gateways.ca.embedded.to_be_signed import Issuer, Template
+from renewal.gateways.ca.port import Capabilities, IssuanceRequest, Issued, Status
+from renewal.rules.csr import SubjectKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from schema.events import RevocationReason
 
 _ISSUER_NAME: Final = x509.Name(
     [
@@ -39,7 +41,9 @@ class NullCa:
     For benchmarks only: nothing is signed, nothing is checked, nothing outlives the process.
     """
 
-    can: ClassVar[Can] = Can(find=True, replay=True, hold=True, poll=False, confirm=False)
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        find=True, replay=True, hold=True, poll=False, confirm=False
+    )
 
     def __init__(self, base_url: str = "http://127.0.0.1:8080") -> None:
         issuer = Issuer(
@@ -50,12 +54,15 @@ class NullCa:
             name: Template(profile, issuer, base_url) for name, profile in self._profiles.items()
         }
         self._lock = threading.Lock()
-        self.requests: dict[str, Request] = {}
+        self.requests: dict[str, IssuanceRequest] = {}
         self.issued: dict[str, Issued] = {}
         self.states: dict[int, Status] = {}
-        self.changes: list[tuple[str, int, Reason | None, str]] = []
+        self.changes: list[tuple[str, int, RevocationReason | None, str]] = []
 
-    def issue(self, request: Request) -> Issued:
+    def issues_as(self, issuer: bytes) -> bool:
+        return hashlib.sha256(_ISSUER_NAME.public_bytes()).digest() == issuer
+
+    def issue(self, request: IssuanceRequest) -> Issued:
         with self._lock:
             before = self.issued.get(request.request_id)
             if before is None:
@@ -67,13 +74,13 @@ class NullCa:
                 )
             return before
 
-    def issue_many(self, requests: Sequence[Request]) -> list[Issued | GatewayRefusedError]:
+    def issue_many(self, requests: Sequence[IssuanceRequest]) -> list[Issued | GatewayRefusedError]:
         return [self.issue(request) for request in requests]
 
     def recover(self, request_id: str) -> Issued | None:
         return self.issued.get(request_id)
 
-    def revoke(self, serial: int, reason: Reason, *, request_id: str) -> None:
+    def revoke(self, serial: int, reason: RevocationReason, *, request_id: str) -> None:
         self._change("revoke", serial, Status.REVOKED, reason, request_id)
 
     def suspend(self, serial: int, *, request_id: str) -> None:
@@ -85,7 +92,7 @@ class NullCa:
     def status(self, serial: int) -> Status:
         return self.states.get(serial, Status.UNKNOWN)
 
-    def _made(self, request: Request) -> Issued:
+    def _made(self, request: IssuanceRequest) -> Issued:
         serial = new_serial()
         begin, end = admission.validity(request.not_before, request.not_after)
         to_be_signed = self._fill(request, serial, begin, end)
@@ -95,7 +102,7 @@ class NullCa:
         self.states[serial] = Status.GOOD
         return issued
 
-    def _fill(self, request: Request, serial: int, begin: datetime, end: datetime) -> bytes:
+    def _fill(self, request: IssuanceRequest, serial: int, begin: datetime, end: datetime) -> bytes:
         return self._templates[request.profile].fill(
             serial=serial,
             subject=self._profiles[request.profile].name(request.common_name),
@@ -105,7 +112,7 @@ class NullCa:
         )
 
     def _change(
-        self, op: str, serial: int, target: Status, reason: Reason | None, request_id: str
+        self, op: str, serial: int, target: Status, reason: RevocationReason | None, request_id: str
     ) -> None:
         with self._lock:
             now = self.states.get(serial)
@@ -120,9 +127,7 @@ class NullCa:
 
 
 def _key_of(csr: bytes) -> SubjectKey:
-    """
-    Return the request's key without asking for proof that it is held.
-    """
+    """Return the request's key without asking for proof that it is held."""
     key = x509.load_der_x509_csr(csr).public_key()
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     digest = hashlib.sha256(spki)

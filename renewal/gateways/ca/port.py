@@ -1,4 +1,4 @@
-"""What the house asks of a certification authority."""
+"""The port to a certification authority."""
 
 from __future__ import annotations
 
@@ -9,23 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-
-class Reason(StrEnum):
-    """
-    Reasons for a revocation (RFC 5280, 5.3.1) that this house uses.
-    """
-
-    SUPERSEDED = "superseded"
-    KEY_COMPROMISE = "keyCompromise"
-    AFFILIATION_CHANGED = "affiliationChanged"
-    CESSATION_OF_OPERATION = "cessationOfOperation"
+    from schema.events import RevocationReason
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """
-    What is asked of the CA. The subject comes from our record, never from the request's own.
-    """
+class IssuanceRequest:
+    """What is asked of the CA. The subject comes from our record, never from the request's own."""
 
     request_id: str  #: begins with the renewal's id; the same id is the same request
     csr: bytes  #: PKCS#10, DER
@@ -53,10 +42,8 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Can:
-    """
-    What a CA can do beyond issuing and revoking.
-    """
+class Capabilities:
+    """What a CA can do beyond issuing and revoking."""
 
     find: bool  #: look a request up by its id
     replay: bool  #: the same request id again gives the same certificate
@@ -67,9 +54,17 @@ class Can:
 
 class CertificationAuthority(Protocol):
     @property
-    def can(self) -> Can: ...
+    def capabilities(self) -> Capabilities: ...
 
-    def issue(self, request: Request) -> Issued | Waiting:
+    def issues_as(self, issuer: bytes) -> bool:
+        """
+        Whether this CA issues under that name; ``issuer``: SHA-256 of the name in DER.
+
+        Certificates of another CA are changed by people, at that CA.
+        """
+        ...
+
+    def issue(self, request: IssuanceRequest) -> Issued | Waiting:
         """
         Issue once for a request id: asking again with the same id gives the same certificate.
 
@@ -81,12 +76,10 @@ class CertificationAuthority(Protocol):
         ...
 
     def recover(self, request_id: str) -> Issued | Waiting | None:
-        """
-        Find out what became of a request; ``None`` if the CA never saw it.
-        """
+        """Find out what became of a request; ``None`` if the CA never saw it."""
         ...
 
-    def revoke(self, serial: int, reason: Reason, *, request_id: str) -> None:
+    def revoke(self, serial: int, reason: RevocationReason, *, request_id: str) -> None:
         """
         Revoke for good. Revoking what is revoked already is no error and changes nothing.
 

@@ -1,4 +1,4 @@
-"""Keeps mail in a local file instead of sending it: the default, and the demo."""
+"""A local mailbox file in place of a mail server, the default."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
     from pathlib import Path
+    from urllib.parse import SplitResult
 
     from renewal.clock import Clock
+    from renewal.gateways.address import Surroundings
     from renewal.gateways.mail.port import Mail
 
 NO_SUCH_MAILBOX = "5.1.1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refused:
+class MailRefused:
     code: str = NO_SUCH_MAILBOX
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unavailable:
+class MailUnavailable:
     retry_after: timedelta = LATER
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnswerLost:
-    """
-    Handed over, and nobody hears of it.
-    """
+class MailAnswerLost:
+    """Handed over, and nobody hears of it."""
 
 
-Outcome = Refused | Unavailable | AnswerLost
+Outcome = MailRefused | MailUnavailable | MailAnswerLost
 
 
 class LocalMail:
@@ -71,15 +71,15 @@ class LocalMail:
         ascii_address(mail.to)
         outcome = self._outcome(mail)
         match outcome:
-            case Refused():
+            case MailRefused():
                 raise GatewayRefusedError(f"refused: {outcome.code}", code=outcome.code)
-            case Unavailable():
+            case MailUnavailable():
                 raise GatewayUnavailableError("told to fail", retry_after=outcome.retry_after)
         message_id = f"<{token_of(mail.id)}@localhost>"
         self._file.append(
             to=mail.to, subject=mail.subject, body=mail.text, id=message_id, ref=mail.id
         )
-        if isinstance(outcome, AnswerLost):
+        if isinstance(outcome, MailAnswerLost):
             raise GatewayUnsureError("told to lose the answer")
         return message_id
 
@@ -90,3 +90,8 @@ class LocalMail:
 
 def _handed_over(_: Mail) -> None:
     return None
+
+
+def from_url(_: SplitResult, around: Surroundings) -> LocalMail:
+    """``local:``, a mailbox under this installation's folder."""
+    return LocalMail(around.activity("mail"), around.clock)

@@ -1,4 +1,4 @@
-"""Writes a mail as it goes over the wire (RFC 5322)."""
+"""Builds a mail in wire format (RFC 5322)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
 from renewal.errors import GatewayRefusedError
-from renewal.gateways.mail.verp import token_of, unsubscribe_token
+from renewal.gateways.mail.verp import token_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,25 +34,22 @@ _WIRE = SMTP.clone(cte_type="7bit")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sender:
-    """
-    Who writes: a name and an address for the reader, and how readers leave us.
-    """
+class MailSender:
+    """Who writes: a name and an address for the reader, and how readers leave us."""
 
     address: str
     name: str = ""
-    unsubscribe_base: str | None = None  #: https address; the message's token is added to it
     key: bytes = b""  #: for the tokens
 
 
-def message_id(mail: Mail, sender: Sender) -> str:
+def message_id(mail: Mail, sender: MailSender) -> str:
     """
     Return the Message-ID: the same for the same mail, so that a second copy can be recognised.
     """
     return f"<{token_of(mail.id)}@{domain_of(sender.address)}>"
 
 
-def write(mail: Mail, sender: Sender, *, at: datetime) -> EmailMessage:
+def write(mail: Mail, sender: MailSender, *, at: datetime) -> EmailMessage:
     """
     Raises:
         GatewayRefusedError: the address cannot be one.
@@ -65,8 +62,6 @@ def write(mail: Mail, sender: Sender, *, at: datetime) -> EmailMessage:
     message["Message-ID"] = message_id(mail, sender)
     # RFC 3834: no out-of-office answers, please.
     message["Auto-Submitted"] = "auto-generated"
-    if mail.unsubscribable and sender.unsubscribe_base:
-        _let_go(message, mail, sender, sender.unsubscribe_base)
     message.set_content(mail.text)
     if mail.html is not None:
         message.add_alternative(mail.html, subtype="html")
@@ -75,16 +70,8 @@ def write(mail: Mail, sender: Sender, *, at: datetime) -> EmailMessage:
     return message
 
 
-def _let_go(message: EmailMessage, mail: Mail, sender: Sender, base: str) -> None:
-    token = unsubscribe_token(mail.id, key=sender.key)
-    message["List-Unsubscribe"] = f"<{base.rstrip('/')}/{token}>"
-    message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058
-
-
 def one_line(text: str) -> str:
-    """
-    Return the text without any line break, so that it can neither end a header nor add one.
-    """
+    """Return the text without any line break, so that it can neither end a header nor add one."""
     return " ".join(part for part in text.replace("\0", "").splitlines() if part)
 
 

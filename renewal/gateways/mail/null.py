@@ -1,4 +1,4 @@
-"""Takes mail and keeps its number only, for benchmarks of what stands before it."""
+"""Accepts mail and keeps ids only, for benchmarks."""
 
 from __future__ import annotations
 

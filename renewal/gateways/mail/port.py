@@ -1,4 +1,4 @@
-"""What the house asks of whoever carries mail."""
+"""The port to a mail carrier."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Mail:
     text: str
     html: str | None
     locale: str  #: "zh-TW" or "en": becomes Content-Language
-    unsubscribable: bool  #: reminders only, never codes or receipts
+    dated: datetime | None = None  #: the same for a copy that is sent again; none: now
 
 
 class MailGateway(Protocol):

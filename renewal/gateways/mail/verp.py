@@ -1,4 +1,4 @@
-"""Addresses that only we can have made: where bounces return, and where a reader unsubscribes."""
+"""Signs return paths, so that a bounce is known to be of our own mail."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import base64
 import hashlib
 import hmac
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*")
 _VERP = re.compile(r"(?P<prefix>[^+@]+)\+(?P<token>[^@]+)-(?P<mac>[a-z2-7]{16})@(?P<domain>[^@]+)")
@@ -24,41 +28,25 @@ def token_of(message_id: str) -> str:
 
 
 def return_address(message_id: str, *, key: bytes, domain: str, prefix: str = "bounce") -> str:
-    """
-    Return the envelope sender of a message (variable envelope return path).
-    """
+    """Return the envelope sender of a message (variable envelope return path)."""
     token = token_of(message_id)
     return f"{prefix}+{token}-{_mac(key, 'bounce', token)}@{domain}"
 
 
-def returned_token(address: str, *, key: bytes) -> str | None:
+def returned_token(address: str, *, keys: Collection[bytes]) -> str | None:
     """
-    Return the token of an address that we made, or ``None``.
+    Return the token of an address that we made with one of the keys, or ``None``.
 
     Mail systems may have changed the case of its letters, so it is compared without.
     """
     match = _VERP.fullmatch(address.strip().strip("<>"))
     if match is None:
         match = _VERP.fullmatch(address.strip().strip("<>").lower())
-    if match is None or not _same(match["mac"], _mac(key, "bounce", match["token"])):
+    if match is None or not any(
+        _same(match["mac"], _mac(key, "bounce", match["token"])) for key in keys
+    ):
         return None
     return match["token"]
-
-
-def unsubscribe_token(message_id: str, *, key: bytes) -> str:
-    """
-    Return what stands at the end of a message's address for unsubscribing (RFC 8058).
-    """
-    token = token_of(message_id)
-    return f"{token}-{_mac(key, 'unsubscribe', token)}"
-
-
-def unsubscribed_token(unsubscribe: str, *, key: bytes) -> str | None:
-    """
-    Return the token of the message from which somebody unsubscribes, or ``None``.
-    """
-    token, _, mac = unsubscribe.rpartition("-")
-    return token if token and _same(mac, _mac(key, "unsubscribe", token)) else None
 
 
 def _mac(key: bytes, purpose: str, token: str) -> str:

@@ -1,4 +1,4 @@
-"""Reads what a carrier tells of a message of its own accord, and whether it was the carrier."""
+"""Verifies and parses a carrier's status callback."""
 
 from __future__ import annotations
 
@@ -9,40 +9,36 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urlsplit
 
 from renewal.errors import XuqiError
-from renewal.gateways.sms.port import Report
+from renewal.gateways.sms.port import DeliveryReport
 
 Params = Mapping[str, str] | Iterable[tuple[str, str]]
 
 #: The order of Twilio's states; whatever is not in it cannot be told to be later.
 _ORDER = ("accepted", "scheduled", "queued", "sending", "sent")
 _REPORTS = {
-    "delivered": Report.DELIVERED,
-    "read": Report.DELIVERED,
-    "undelivered": Report.UNDELIVERED,
-    "failed": Report.UNDELIVERED,
-    "canceled": Report.UNDELIVERED,
+    "delivered": DeliveryReport.DELIVERED,
+    "read": DeliveryReport.DELIVERED,
+    "undelivered": DeliveryReport.UNDELIVERED,
+    "failed": DeliveryReport.UNDELIVERED,
+    "canceled": DeliveryReport.UNDELIVERED,
 }
 _DIGESTS = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
 
 
 class BadCallbackError(XuqiError):
-    """
-    A signed callback lacks what every callback has; the text names the field.
-    """
+    """A signed callback lacks what every callback has; the text names the field."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CarrierReport:
     carrier_id: str
     status: str  #: the carrier's own word, for ``newer``
-    report: Report
+    report: DeliveryReport
     code: str  #: the carrier's error number, or empty
 
 
 def callback_url(base: str, message_id: str) -> str:
-    """
-    Return the address where the carrier reports on a message: ids carry no personal data.
-    """
+    """Return the address where the carrier reports on a message: ids carry no personal data."""
     return f"{base.rstrip('/')}/sms-status/{quote(message_id, safe='')}"
 
 
@@ -86,28 +82,9 @@ def read(params: Params) -> CarrierReport:
     )
 
 
-def report_of(status: str) -> Report:
-    """
-    Return what a carrier's word means; a word that nobody knows is no end.
-    """
-    return _REPORTS.get(status, Report.UNDER_WAY)
-
-
-def newer(old: str | None, new: str) -> bool:
-    """
-    Say whether a status replaces the one on record: callbacks come twice and in any order.
-
-    The first final state wins (a later "delivered" does not undo "failed", nor the other way
-    round), and before it only a step forward counts.
-    """
-    return old is None or _rank(old) < _rank(new)
-
-
-def _rank(status: str) -> int:
-    # All ends have one rank: none is later than another.
-    if status in _REPORTS:
-        return len(_ORDER)
-    return _ORDER.index(status) if status in _ORDER else -1
+def report_of(status: str) -> DeliveryReport:
+    """Return what a carrier's word means; a word that nobody knows is no end."""
+    return _REPORTS.get(status, DeliveryReport.UNDER_WAY)
 
 
 def _needed(form: Mapping[str, str], *names: str) -> str:

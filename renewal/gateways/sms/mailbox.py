@@ -1,4 +1,4 @@
-"""Keeps text messages in a local file instead of sending them: the default, and the demo."""
+"""A local mailbox file in place of an SMS carrier, the default."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from renewal.errors import (
 )
 from renewal.gateways.mailbox_file import MailboxFile
 from renewal.gateways.sms.errors import meaning
-from renewal.gateways.sms.port import Report, Sms
+from renewal.gateways.sms.port import DeliveryReport, Sms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime, timedelta
     from pathlib import Path
+    from urllib.parse import SplitResult
 
     from renewal.clock import Clock
+    from renewal.gateways.address import Surroundings
 
 LANDLINE = "21614"
 OPTED_OUT = "21610"
@@ -29,33 +31,29 @@ NO_SUCH_MESSAGE = "20404"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refused:
+class SmsRefused:
     code: str = LANDLINE
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unavailable:
+class SmsUnavailable:
     retry_after: timedelta = LATER
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnswerLost:
-    """
-    Handed over, and nobody hears of it.
-    """
+class SmsAnswerLost:
+    """Handed over, and nobody hears of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reported:
-    """
-    Handed over, and this is what the carrier says of it afterwards.
-    """
+class SmsReported:
+    """Handed over, and this is what the carrier says of it afterwards."""
 
-    report: Report
+    report: DeliveryReport
     code: str = ""
 
 
-Outcome = Refused | Unavailable | AnswerLost | Reported
+Outcome = SmsRefused | SmsUnavailable | SmsAnswerLost | SmsReported
 
 
 class LocalSms:
@@ -81,15 +79,15 @@ class LocalSms:
     def send(self, sms: Sms) -> str:
         outcome = self._outcome(sms)
         match outcome:
-            case Refused():
+            case SmsRefused():
                 raise GatewayRefusedError(meaning(outcome.code), code=outcome.code)
-            case Unavailable():
+            case SmsUnavailable():
                 raise GatewayUnavailableError("told to fail", retry_after=outcome.retry_after)
         carrier_id = "SM" + secrets.token_hex(16)
         self._file.append(
             to=sms.to, body=sms.body, id=carrier_id, ref=sms.id, **_said_later(outcome)
         )
-        if isinstance(outcome, AnswerLost):
+        if isinstance(outcome, SmsAnswerLost):
             raise GatewayUnsureError("told to lose the answer")
         return carrier_id
 
@@ -97,18 +95,23 @@ class LocalSms:
         line = self._file.of_ref(sms.id, since=since)
         return line.id if line else None
 
-    def report(self, carrier_id: str) -> tuple[Report, str]:
+    def report(self, carrier_id: str) -> tuple[DeliveryReport, str]:
         line = self._file.of_id(carrier_id)
         if line is None:
             raise GatewayRefusedError("no such message", code=NO_SUCH_MESSAGE)
-        return Report(line.final or Report.DELIVERED), line.code
+        return DeliveryReport(line.final or DeliveryReport.DELIVERED), line.code
 
 
 def _said_later(outcome: Outcome | None) -> dict[str, str]:
-    if not isinstance(outcome, Reported):
+    if not isinstance(outcome, SmsReported):
         return {}
     return {"final": outcome.report.value, "code": outcome.code}
 
 
 def _delivered(_: Sms) -> None:
     return None
+
+
+def from_url(_: SplitResult, around: Surroundings) -> LocalSms:
+    """``local:``, a mailbox under this installation's folder."""
+    return LocalSms(around.activity("sms"), around.clock)

@@ -1,11 +1,11 @@
-"""Takes text messages and keeps their number only, for benchmarks of what stands before it."""
+"""Accepts text messages and keeps ids only, for benchmarks."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
 
-from renewal.gateways.sms.port import Report, Sms
+from renewal.gateways.sms.port import DeliveryReport, Sms
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,5 +24,5 @@ class NullSms:
     def find(self, sms: Sms, *, since: datetime) -> str | None:  # noqa: ARG002 - the port's
         return None
 
-    def report(self, carrier_id: str) -> tuple[Report, str]:  # noqa: ARG002 - the port's
-        return Report.DELIVERED, ""
+    def report(self, carrier_id: str) -> tuple[DeliveryReport, str]:  # noqa: ARG002 - the port's
+        return DeliveryReport.DELIVERED, ""

@@ -1,4 +1,4 @@
-"""What the house asks of whoever carries text messages."""
+"""The port to an SMS carrier."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 from renewal.errors import GatewayUnavailableError
 
 #: How long a person needs at the least to mend a setting.
-MENDING = timedelta(minutes=15)
+MISCONFIGURED_RETRY = timedelta(minutes=15)
 
 
 class GatewayMisconfiguredError(GatewayUnavailableError):
@@ -22,15 +22,15 @@ class GatewayMisconfiguredError(GatewayUnavailableError):
 
     spends_a_try = False
 
-    def __init__(self, why: str, *, code: str = "", retry_after: timedelta = MENDING) -> None:
+    def __init__(
+        self, why: str, *, code: str = "", retry_after: timedelta = MISCONFIGURED_RETRY
+    ) -> None:
         super().__init__(why, retry_after=retry_after)
         self.code = code
 
 
 class Lane(StrEnum):
-    """
-    Codes never wait behind reminders: each lane has its own sender and its own limits.
-    """
+    """Codes never wait behind reminders: each lane has its own sender and its own limits."""
 
     CODES = "codes"
     REMINDERS = "reminders"
@@ -47,10 +47,8 @@ class Sms:
     )
 
 
-class Report(StrEnum):
-    """
-    What a carrier says of a message that it accepted.
-    """
+class DeliveryReport(StrEnum):
+    """What a carrier says of a message that it accepted."""
 
     UNDER_WAY = "under way"
     DELIVERED = "delivered"
@@ -81,7 +79,7 @@ class SmsGateway(Protocol):
         """
         ...
 
-    def report(self, carrier_id: str) -> tuple[Report, str]:
+    def report(self, carrier_id: str) -> tuple[DeliveryReport, str]:
         """
         Return what became of a message, with the carrier's error number or an empty string.
 

@@ -1,4 +1,4 @@
-"""Sends text messages through Twilio's Messages API; the only module that knows its library."""
+"""Sends text messages through Twilio; the only module that imports its library."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import parse_qs
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -24,18 +25,25 @@ from renewal.errors import (
     GatewayUnavailableError,
     GatewayUnsureError,
 )
+from renewal.gateways.address import GatewayAddressError
+from renewal.gateways.answers import Meaning
 from renewal.gateways.sms.callback import callback_url, report_of
-from renewal.gateways.sms.errors import Class, classify, meaning
-from renewal.gateways.sms.port import GatewayMisconfiguredError, Lane, Report, Sms
+from renewal.gateways.sms.errors import meaning
+from renewal.gateways.sms.port import DeliveryReport, GatewayMisconfiguredError, Lane, Sms
+from renewal.gateways.sms.twilio_answers import meaning_of
+from renewal.gateways.sms.twilio_settings import why_unfit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from urllib.parse import SplitResult
 
     from twilio.rest.api.v2010.account.message import (  # type: ignore[import-untyped]
         MessageInstance,
         MessageList,
     )
+
+    from renewal.gateways.address import Surroundings
 
 #: Twilio takes 1 to 36,000 seconds (Message resource, ValidityPeriod).
 LONGEST_VALIDITY = timedelta(seconds=36_000)
@@ -90,10 +98,23 @@ class TwilioSms:
     def close(self) -> None:
         self._http.session.close()
 
+    def greet(self) -> None:
+        """
+        Ask for our own account, and send nothing.
+
+        Raises:
+            GatewayMisconfiguredError: it is closed or suspended, or the secret is another's.
+            GatewayUnavailableError: the carrier cannot be reached now.
+        """
+        try:
+            account = self._client.api.v2010.accounts(self._client.username).fetch()
+        except UNREADABLE:
+            raise GatewayUnavailableError("the carrier's answer cannot be read") from None
+        if account.status != "active":
+            raise GatewayMisconfiguredError(f"our account is {account.status}")
+
     def send(self, sms: Sms) -> str:
-        """
-        Hand the message over and return Twilio's id; see the port for the errors.
-        """
+        """Hand the message over and return Twilio's id; see the port for the errors."""
         try:
             created = self._messages.create(
                 to=sms.to,
@@ -130,7 +151,7 @@ class TwilioSms:
             raise GatewayUnavailableError("the carrier's list cannot be read") from None
         return str(found[0]) if found else None
 
-    def report(self, carrier_id: str) -> tuple[Report, str]:
+    def report(self, carrier_id: str) -> tuple[DeliveryReport, str]:
         try:
             message = self._client.api.v2010.account.messages(carrier_id).fetch()
         except GatewayMisconfiguredError as error:
@@ -240,25 +261,15 @@ def _raise(method: str, answer: requests.Response) -> NoReturn:
     status, code = answer.status_code, _code(answer)
     number = code or str(status)
     why = f"the carrier answered {number}: {meaning(number)}"
-    if code is None and method != "GET" and _may_be_done(status):
-        raise GatewayUnsureError(why)
-    match classify(number):
-        case Class.CONFIGURATION:
+    match meaning_of(method, status, code):
+        case Meaning.OURS:
             raise GatewayMisconfiguredError(why, code=number)
-        case Class.TRANSIENT:
-            raise GatewayUnavailableError(why, retry_after=_retry_after(answer))
-        case _ if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise GatewayUnavailableError(why, retry_after=_retry_after(answer))
-        case _ if status < HTTPStatus.BAD_REQUEST:
-            raise GatewayMisconfiguredError(f"the carrier answered {number}: it lives elsewhere")
-        case _:
+        case Meaning.REFUSED:
             raise GatewayRefusedError(why, code=number)
-
-
-def _may_be_done(status: int) -> bool:
-    # Without Twilio's own number it was a door on the way that gave up, perhaps after the request
-    # had gone in. 503 is said before that (RFC 9110, 15.6.4).
-    return status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.SERVICE_UNAVAILABLE
+        case Meaning.NOTHING:
+            raise GatewayUnavailableError(why, retry_after=_retry_after(answer))
+        case _:
+            raise GatewayUnsureError(why)
 
 
 def _code(answer: requests.Response) -> str | None:
@@ -279,3 +290,26 @@ def _retry_after(answer: requests.Response) -> timedelta:
         elif said:
             wait = parsedate_to_datetime(said) - parsedate_to_datetime(answer.headers["Date"])
     return min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)
+
+
+def from_url(url: SplitResult, around: Surroundings) -> TwilioSms:
+    """
+    ``twilio://<account>@<codes service>/<reminders service>?base=...``.
+
+    Raises:
+        GatewayAddressError: Twilio would refuse messages for it.
+    """
+    unfit = why_unfit(url, around.public)
+    if unfit is not None:
+        raise GatewayAddressError(unfit)
+    base = parse_qs(url.query).get("base", [None])[0]
+    return TwilioSms(
+        account_sid=url.username or "",
+        auth_token=around.secret("twilio"),
+        messaging_services={
+            Lane.CODES: url.netloc.rpartition("@")[2],
+            Lane.REMINDERS: url.path.strip("/"),
+        },
+        status_callback=around.public,
+        base_url=base,
+    )

@@ -1,0 +1,1 @@
+"""The database: engine, unit of work, identity map, bulk statements, locks, leases, encryption."""

@@ -1,0 +1,1 @@
+"""Where mail servers' reports on our mails are kept until they are read."""
