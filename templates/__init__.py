@@ -1,1 +1,1 @@
-"""The voice: one folder per message, in zh-TW and English."""
+"""The wording: one folder for each message, in zh-TW and English."""

@@ -1,18 +1,17 @@
-"""Writes moments the way customers in Taiwan read them."""
+"""Formats moments as customers in Taiwan read them."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import MAXYEAR, datetime, timedelta, timezone
 
 #: Taiwan has kept UTC+8 without summer time since 1980.
 _TAIPEI = timezone(timedelta(hours=8), "Asia/Taipei")
 _BEFORE_ROC_1 = 1911
+_LAST_MINUTE = (23, 59)
 
 
 def taipei_date(moment: datetime) -> str:
-    """
-    The day in Taipei, Gregorian: ``2026/12/23``.
-    """
+    """The day in Taipei, Gregorian: ``2026/12/23``."""
     local = _in_taipei(moment)
     return f"{local.year:04}/{local.month:02}/{local.day:02}"
 
@@ -23,6 +22,30 @@ def taipei_time(moment: datetime) -> str:
     """
     local = _in_taipei(moment)
     return f"{taipei_date(moment)} {local.hour:02}:{local.minute:02}:{local.second:02}"
+
+
+def taipei_end(moment: datetime) -> str:
+    """
+    When something ends, in Taipei: the day, ``2026/12/23``, and the minute too where that is not
+    the day's last, ``2026/12/23 07:59``.
+    """
+    local = _in_taipei(moment)
+    if (local.hour, local.minute) == _LAST_MINUTE:
+        return taipei_date(moment)
+    return f"{taipei_date(moment)} {local.hour:02}:{local.minute:02}"
+
+
+def taipei_start(moment: datetime) -> str:
+    """
+    From when on something can be done, in Taipei: the day, and the minute too where that is not
+    the day's first. What begins in a day's last minute can be done on the next.
+    """
+    local = _in_taipei(moment)
+    if (local.hour, local.minute) == _LAST_MINUTE and local.year < MAXYEAR:
+        return taipei_date(moment + timedelta(minutes=1))
+    if (local.hour, local.minute) == (0, 0):
+        return taipei_date(moment)
+    return f"{taipei_date(moment)} {local.hour:02}:{local.minute:02}"
 
 
 def roc(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Counts the segments that a text message is carried in."""
+"""Counts the segments of a text message."""
 
 from __future__ import annotations
 
@@ -20,16 +20,12 @@ _ASTRAL = 0x10000
 
 
 def is_gsm7(text: str) -> bool:
-    """
-    Whether every character is in the GSM 7 bit default alphabet or its extension table.
-    """
+    """Whether every character is in the GSM 7 bit default alphabet or its extension table."""
     return _GSM7.issuperset(text)
 
 
 def segments(text: str) -> int:
-    """
-    How many segments carriers send, and charge, for the text; an empty text is one.
-    """
+    """How many segments carriers send, and charge, for the text; an empty text is one."""
     if is_gsm7(text):
         return _packed([1 + (sign in _EXTENDED) for sign in text], _GSM7_ALONE, _GSM7_JOINED)
     return _packed([1 + (ord(sign) >= _ASTRAL) for sign in text], _UCS2_ALONE, _UCS2_JOINED)
