@@ -1,1 +1,1 @@
-"""What follows: one module for each thing that must be done."""
+"""The consumers: one module for each effect of an event."""

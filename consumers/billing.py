@@ -1,4 +1,4 @@
-"""Holds, captures, voids, debits and refunds fees, each once, in the books and at the bank."""
+"""Holds, captures, voids, debits and refunds fees, each once, in the ledger and at the bank."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
-from renewal import cycle
 from renewal.errors import GatewayRefusedError, GatewayUnavailableError, GatewayUnsureError
-from renewal.gateways.bank.port import Booking, CoreBanking, Found, Op
-from renewal.outcome import Done, IfInterrupted, Outcome, Reject, Retry
-from renewal.store import fee_books
+from renewal.gateways.answers import Meaning
+from renewal.gateways.bank.answers import meaning_of
+from renewal.gateways.bank.port import Booking, BookingStatus, CoreBanking, Operation
+from renewal.ledger import fee_postings
+from renewal.lifecycle import fees
+from renewal.lifecycle import payments as payment_states
+from renewal.lifecycle import renewals as renewal_states
+from renewal.lifecycle.certificates import schedule_reminder
+from renewal.outcome import Done, IfInterrupted, Outcome, Reject, Retry, not_for
 from renewal.store import renewals as queries
 from schema.events import (
     CertificateActivated,
     Event,
-    FeePaid,
-    FeeRefunded,
-    FeeSecured,
-    FeeSettled,
-    PaymentRefused,
     PaymentRequested,
     RefundRequested,
     RenewalAbandoned,
@@ -27,40 +27,40 @@ from schema.events import (
     RenewalRefused,
     Topic,
 )
-from schema.policy import FeeHow
+from schema.reasons import DeferralReason, FeeReason
+from schema.states import CertificateState, FeeState, PaymentState, RenewalState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from renewal.cycle import Policies
-    from renewal.store.rows import Payment, Renewal
-    from renewal.store.work import Work
+    from consumers.registry import Installation
+    from renewal.db.rows import Payment, Renewal
+    from renewal.db.unit_of_work import UnitOfWork
+    from renewal.rules.policies import Policies
+    from schema.reasons import Reason
 
-REFUSED = "fee declined"
-NO_ACCOUNT = "no account is on file"
 #: States of a fee in which the books know of a hold, or are about to.
-HOLDS = ("quoted", "holding", "held")
+HOLDS = (FeeState.QUOTED, FeeState.HOLDING, FeeState.HELD)
 #: Bookings about the fee of a renewal; the others are about a payment beforehand.
-OF_RENEWALS = (Op.HOLD, Op.CAPTURE, Op.VOID)
+OF_RENEWALS = (Operation.HOLD, Operation.CAPTURE, Operation.VOID)
 #: States of a certificate in which a renewal of it can still be paid for.
-RENEWABLE = ("active", "suspended")
+RENEWABLE = (CertificateState.ACTIVE, CertificateState.SUSPENDED)
 
 
 @dataclass(frozen=True)
-class Order:
+class BookFee:
     booking: Booking
-    ask: bool
-    only_ask: bool = False  #: see what has become of it, and book nothing
+    inquire_first: bool
+    inquire_only: bool = False  #: see what has become of it, and book nothing
 
 
 @dataclass(frozen=True)
-class Booked:
-    """
-    The bank has answered; ``refused`` says why not, or nothing.
-    """
+class BookingAnswer:
+    """The bank's answer; ``refused`` has the reason, or is empty."""
 
     refused: str = ""
     unknown: bool = False  #: the bank never saw it, and it was not sent again
+    ours: bool = False  #: it was refused for what we have sent, not for the customer's account
 
 
 @dataclass(kw_only=True)
@@ -81,7 +81,11 @@ class Billing:
     policies: Policies
     _entitled: set[str] = field(init=False, default_factory=set)  # renewals that were paid before
 
-    def preload(self, events: Sequence[Event], work: Work) -> None:
+    @classmethod
+    def of(cls, it: Installation) -> Billing:
+        return cls(bank=it.gateways.bank, policies=it.policies)
+
+    def preload(self, events: Sequence[Event], work: UnitOfWork) -> None:
         keys = [event.renewal for event in events if hasattr(event, "renewal")]
         work.renewals.load(keys)
         known = [renewal for renewal in map(work.renewals.find, keys) if renewal]
@@ -90,7 +94,7 @@ class Billing:
             for renewal in known
             if renewal.fee_state in HOLDS and renewal.fee_account_sealed is None
         )
-        confirmed = [one for one in known if one.state == "confirmed"]
+        confirmed = [one for one in known if one.state == RenewalState.CONFIRMED]
         work.certificates.load(one.certificate for one in confirmed)
         self._entitled = queries.entitled(work, [one.id for one in confirmed])
         payments = [event.payment for event in events if hasattr(event, "payment")]
@@ -99,95 +103,89 @@ class Billing:
         work.certificates.load(payment.certificate for payment in asked)
         holds = [_hold(renewal) for renewal in known if renewal.fee_state in HOLDS]
         if holds or payments:
-            fee_books.preload(work, holds=holds, payments=payments)
+            fee_postings.preload(work, holds=holds, payments=payments)
 
     # --- prepare --------------------------------------------------------------------------------
 
-    def prepare(self, event: Event, work: Work, *, again: bool) -> Order | Outcome:
+    def prepare(
+        self, event: Event, work: UnitOfWork, *, outcome_unknown: bool
+    ) -> BookFee | Outcome:
         if isinstance(event, PaymentRequested | RefundRequested):
-            return self._payment(event, work.payments.get(event.payment), work, ask=again)
+            return self._payment(event, work.payments.get(event.payment), work, ask=outcome_unknown)
         if not isinstance(
             event, RenewalConfirmed | CertificateActivated | RenewalRefused | RenewalAbandoned
         ):
-            return Reject(f"{type(event).__name__} is not for billing")
+            return not_for(self.group, event)
         renewal = work.renewals.get(event.renewal)
         if isinstance(event, RenewalConfirmed):
-            return self._secure(renewal, work, ask=again)
+            return self._secure(renewal, work, ask=outcome_unknown)
         if isinstance(event, CertificateActivated):
-            return self._earn(renewal, work, ask=again)
-        return self._give_back(renewal, work, ask=again)
+            return self._earn(renewal, work, ask=outcome_unknown)
+        return self._give_back(renewal, work, ask=outcome_unknown)
 
-    def _secure(self, renewal: Renewal, work: Work, *, ask: bool) -> Order | Outcome:
-        if renewal.state != "confirmed":
+    def _secure(self, renewal: Renewal, work: UnitOfWork, *, ask: bool) -> BookFee | Outcome:
+        if renewal.state != RenewalState.CONFIRMED:
             return self._found_again(renewal, work) if ask else Done()
-        stopped = cycle.why_stopped(work.certificates.get(renewal.certificate))
+        stopped = renewal_states.why_stopped(work, renewal)
         if stopped is not None:  # if a hold was begun, the refusal finds out and voids it
-            return Done(emit=cycle.refuse(work, renewal, stopped, self.policies))
+            renewal_states.refuse(work, renewal, stopped, self.policies)
+            return Done()
         # As it was when it was asked for: what a policy says since then is for the next one.
         if renewal.id in self._entitled:
-            work.decide(renewal.certificate, "fee", "entitlement used", renewal=renewal.id)
-            return self._secured(renewal, "prepaid", FeeHow.PREPAID, work)
-        if renewal.fee_state == "none":
-            return self._secured(renewal, "none", FeeHow.NONE, work)
+            fees.use_entitlement(work, renewal)
+            return Done()
+        if renewal.fee_state == FeeState.NONE:
+            fees.without_fee(work, renewal)
+            return Done()
         return self._hold(renewal, work, ask=ask)
 
-    def _secured(self, renewal: Renewal, state: str, how: FeeHow, work: Work) -> Outcome:
-        work.renewals.change(renewal, state="fee held", fee_state=state, moved_at=work.at)
-        return Done(emit=(FeeSecured(renewal=renewal.id, how=how.value),))
-
-    def _hold(self, renewal: Renewal, work: Work, *, ask: bool) -> Order | Outcome:
+    def _hold(self, renewal: Renewal, work: UnitOfWork, *, ask: bool) -> BookFee | Outcome:
         account = self._account(renewal, work)
         if account is None:
-            return self._declined(renewal, NO_ACCOUNT, work)
-        if renewal.fee_state != "holding":
-            # The account is pinned: the hold will be ended where it was made.
-            pinned = work.vault.seal(account, "renewals.fee_account")
-            renewal = work.renewals.change(renewal, fee_state="holding", fee_account_sealed=pinned)
-            work.decide(
-                renewal.certificate, "fee", "holding", f"NT${renewal.fee_amount}",
-                renewal=renewal.id,
-            )  # fmt: skip
-        return Order(_to_hold(renewal, account), ask)
+            fees.decline(work, renewal, FeeReason.NO_ACCOUNT, self.policies)
+            return Done()
+        if renewal.fee_state != FeeState.HOLDING:
+            pinned = work.cipher.seal(account, "renewals.fee_account", renewal.id)
+            renewal = fees.begin_hold(work, renewal, pinned)
+        return BookFee(_to_hold(renewal, account), ask)
 
-    def _found_again(self, renewal: Renewal, work: Work) -> Order | Outcome:
+    def _found_again(self, renewal: Renewal, work: UnitOfWork) -> BookFee | Outcome:
         """
-        The renewal has ended while nobody knew whether its fee was held: find out, hold nothing.
+        The renewal ended while it was unknown whether its fee was held: inquire, and hold nothing.
         """
         account = self._account(renewal, work)
-        if renewal.fee_state != "holding" or account is None:
+        if renewal.fee_state != FeeState.HOLDING or account is None:
             return Done()
-        return Order(_to_hold(renewal, account), ask=True, only_ask=True)
+        return BookFee(_to_hold(renewal, account), inquire_first=True, inquire_only=True)
 
-    def _earn(self, renewal: Renewal, work: Work, *, ask: bool) -> Order | Outcome:
-        """
-        The certificate is delivered: the fee is taken, or the entitlement consumed.
-        """
-        if renewal.fee_state == "held":
-            return self._ends_hold(renewal, Op.CAPTURE, work, ask=ask)
-        if renewal.fee_state == "prepaid":
-            payment = queries.payment_of(work, renewal.certificate, "reserved")
+    def _earn(self, renewal: Renewal, work: UnitOfWork, *, ask: bool) -> BookFee | Outcome:
+        """The certificate is delivered: capture the fee or consume the entitlement."""
+        if renewal.fee_state == FeeState.HELD:
+            return self._ends_hold(renewal, Operation.CAPTURE, work, ask=ask)
+        if renewal.fee_state == FeeState.PREPAID:
+            payment = queries.payment_of(work, renewal.certificate, PaymentState.RESERVED.value)
             if payment is None or payment.renewal != renewal.id:
-                return Reject("the entitlement that this renewal used is not on record")
-            fee_books.entitlement_consumed(work, renewal.id, payment=payment.id).must_hold()
-            work.payments.change(payment, state="consumed")
-            work.renewals.change(renewal, fee_state="consumed")
-            work.decide(renewal.certificate, "fee", "consumed", renewal=renewal.id)
-            return Done(emit=(FeeSettled(renewal=renewal.id, how="consumed"),))
-        if renewal.fee_state == "none":
-            return Done(emit=(FeeSettled(renewal=renewal.id, how="none"),))
+                return Reject(FeeReason.NO_ENTITLEMENT.why())
+            fee_postings.entitlement_consumed(work, renewal.id, payment=payment.id).must_hold()
+            payment_states.consume(work, payment)
+            fees.consume(work, renewal)
+        elif renewal.fee_state == FeeState.NONE:
+            fees.nothing_to_settle(work, renewal)
         return Done()
 
-    def _give_back(self, renewal: Renewal, work: Work, *, ask: bool) -> Order | Outcome:
-        if renewal.fee_state == "held":
-            return self._ends_hold(renewal, Op.VOID, work, ask=ask)
+    def _give_back(self, renewal: Renewal, work: UnitOfWork, *, ask: bool) -> BookFee | Outcome:
+        if renewal.fee_state == FeeState.HELD:
+            return self._ends_hold(renewal, Operation.VOID, work, ask=ask)
         return self._found_again(renewal, work)
 
-    def _ends_hold(self, renewal: Renewal, op: Op, work: Work, *, ask: bool) -> Order | Outcome:
+    def _ends_hold(
+        self, renewal: Renewal, op: Operation, work: UnitOfWork, *, ask: bool
+    ) -> BookFee | Outcome:
         account = self._account(renewal, work)
         if account is None:
-            return Reject("the account of the hold is no longer on file")
+            return Reject(FeeReason.ACCOUNT_GONE.why())
         hold = _hold(renewal)
-        return Order(
+        return BookFee(
             Booking(
                 id=f"{renewal.id}/{op.value}",
                 op=op,
@@ -200,184 +198,200 @@ class Billing:
         )
 
     def _payment(
-        self, event: PaymentRequested | RefundRequested, payment: Payment, work: Work, *, ask: bool
-    ) -> Order | Outcome:
+        self,
+        event: PaymentRequested | RefundRequested,
+        payment: Payment,
+        work: UnitOfWork,
+        *,
+        ask: bool,
+    ) -> BookFee | Outcome:
         refund = isinstance(event, RefundRequested)
-        if payment.state != ("to refund" if refund else "asked"):
+        if payment.state != (PaymentState.TO_REFUND if refund else PaymentState.ASKED):
             return Done()
         certificate = work.certificates.get(payment.certificate)
         account = self._account_paid_from(payment, certificate.product, work)
         if refund and account is None:
-            return Reject("no account is on file to pay back to")
+            return Reject(FeeReason.NO_ACCOUNT.why())
         if not refund and not ask and certificate.state not in RENEWABLE:
-            return self._not_paid(payment, f"the certificate is {certificate.state}", work)
+            why = FeeReason.CERTIFICATE_STATE.why(certificate_state=certificate.state)
+            return self._not_paid(payment, why, work)
         if account is None and not ask:
-            return self._not_paid(payment, NO_ACCOUNT, work)
+            return self._not_paid(payment, FeeReason.NO_ACCOUNT.why(), work)
         if refund:
-            fee_books.refund_owed(work, payment.id).must_hold()  # no renewal may use it any more
+            fee_postings.refund_owed(work, payment.id).must_hold()  # no renewal may use it any more
         elif account is not None and payment.account_sealed is None and not ask:
             # The account is pinned: what is paid back goes where it came from.
-            pinned = work.vault.seal(account, "payments.account")
+            pinned = work.cipher.seal(account, "payments.account", payment.id)
             work.payments.change(payment, account_sealed=pinned)
         debit = f"{payment.id}/debit"
-        return Order(
+        return BookFee(
             Booking(
                 id=f"{payment.id}/refund" if refund else debit,
-                op=Op.REFUND if refund else Op.DEBIT,
+                op=Operation.REFUND if refund else Operation.DEBIT,
                 account=account or "",
                 amount=payment.amount,
                 ref=payment.pays_for,
                 of=debit if refund else None,
             ),
             ask,
-            only_ask=account is None,
+            inquire_only=account is None,
         )
 
-    def _not_paid(self, payment: Payment, why: str, work: Work) -> Outcome:
-        work.payments.change(payment, state="refused")
-        work.decide(payment.certificate, "fee", "payment declined", why)
+    def _not_paid(self, payment: Payment, why: Reason, work: UnitOfWork) -> Outcome:
+        payment_states.refuse(work, payment, why)
         certificate = work.certificates.get(payment.certificate)
-        if certificate.state == "active":  # nothing was said while the payment was asked for
-            cycle.schedule_reminder(work, certificate, self.policies)
-        return Done(emit=(PaymentRefused(payment=payment.id, why=REFUSED),))
+        # Nothing was said while the payment was asked for.
+        if certificate.state == CertificateState.ACTIVE:
+            schedule_reminder(work, certificate, self.policies)
+        return Done()
 
-    def _account_paid_from(self, payment: Payment, product: str, work: Work) -> str | None:
+    def _account_paid_from(self, payment: Payment, product: str, work: UnitOfWork) -> str | None:
         if payment.account_sealed is not None:
-            return work.vault.open_text(payment.account_sealed, "payments.account")
+            return work.cipher.open_text(payment.account_sealed, "payments.account", payment.id)
         return self._account_of(payment.customer, product, work)
 
-    def _account(self, renewal: Renewal, work: Work) -> str | None:
+    def _account(self, renewal: Renewal, work: UnitOfWork) -> str | None:
         if renewal.fee_account_sealed is not None:
-            return work.vault.open_text(renewal.fee_account_sealed, "renewals.fee_account")
+            return work.cipher.open_text(
+                renewal.fee_account_sealed, "renewals.fee_account", renewal.id
+            )
         return self._account_of(renewal.customer, renewal.product, work)
 
-    def _account_of(self, customer: int, product: str, work: Work) -> str | None:
+    def _account_of(self, customer: int, product: str, work: UnitOfWork) -> str | None:
         enrolment = work.enrolments.find((customer, product))
         if enrolment is None or enrolment.account_sealed is None:
             return None
-        return work.vault.open_text(enrolment.account_sealed, "enrolments.account")
+        return work.cipher.open_text(
+            enrolment.account_sealed, "enrolments.account", enrolment.sealed_row
+        )
 
     # --- carry out ------------------------------------------------------------------------------
 
-    def carry_out(self, order: Order) -> Booked:
+    def carry_out(self, order: BookFee) -> BookingAnswer:
         """
-        Ask first where an earlier answer was lost; a booking's id makes the bank do it once.
+        Inquire first where an earlier answer was lost; a booking's id makes the bank do it once.
         """
-        if order.ask:
-            found = self.bank.inquire(order.booking.id)
-            if found is Found.DONE:
-                return Booked()
-            if found is Found.REFUSED:
-                return Booked(refused="the bank has declined it")
-        if order.only_ask:
-            return Booked(unknown=True)
+        if order.inquire_first:
+            found = self._inquired(order.booking)
+            if found is BookingStatus.DONE:
+                return BookingAnswer()
+            if found is BookingStatus.REFUSED:
+                return BookingAnswer(refused="the bank has declined it")
+        if order.inquire_only:
+            return BookingAnswer(unknown=True)
         try:
             self.bank.book(order.booking)
         except GatewayRefusedError as error:
-            return Booked(refused=str(error))
+            return BookingAnswer(
+                refused=str(error), ours=meaning_of(error.code) is not Meaning.REFUSED
+            )
         except GatewayUnsureError:
             return self._found_out(order.booking)
-        return Booked()
+        return BookingAnswer()
 
-    def _found_out(self, booking: Booking) -> Booked:
-        try:
-            found = self.bank.inquire(booking.id)
-        except GatewayUnavailableError as error:  # "nothing happened" is true of the inquiry only
-            raise GatewayUnsureError("the bank cannot say what became of it") from error
-        if found is Found.UNKNOWN:
+    def _found_out(self, booking: Booking) -> BookingAnswer:
+        found = self._inquired(booking)
+        if found is BookingStatus.UNKNOWN:
             raise GatewayUnsureError("the bank does not know the booking yet")
-        return Booked(refused="the bank has declined it" if found is Found.REFUSED else "")
+        return BookingAnswer(
+            refused="the bank has declined it" if found is BookingStatus.REFUSED else ""
+        )
+
+    def _inquired(self, booking: Booking) -> BookingStatus:
+        try:
+            return self.bank.inquire(booking.id)
+        except (GatewayUnavailableError, GatewayRefusedError) as error:
+            # "Nothing happened" is true of the inquiry only.
+            raise GatewayUnsureError("the bank cannot say what became of it") from error
 
     # --- conclude -------------------------------------------------------------------------------
 
-    def preload_orders(self, orders: Sequence[Order], work: Work) -> None:
+    def preload_orders(self, orders: Sequence[BookFee], work: UnitOfWork) -> None:
         of_renewals = [one.booking for one in orders if one.booking.op in OF_RENEWALS]
         of_payments = [one.booking for one in orders if one.booking.op not in OF_RENEWALS]
         payments = [_payment(booking) for booking in of_payments]
         keys = [booking.ref for booking in of_renewals]
         work.renewals.load(keys)
-        declinable = [booking.ref for booking in of_renewals if booking.op is Op.HOLD]
+        declinable = [booking.ref for booking in of_renewals if booking.op is Operation.HOLD]
         work.certificates.load(work.renewals.get(key).certificate for key in declinable)
         work.payments.load(payments)
         holds = [booking.of or booking.id for booking in of_renewals]
-        fee_books.preload(work, holds=holds, payments=payments)
+        fee_postings.preload(work, holds=holds, payments=payments)
 
-    def conclude(self, order: Order, answer: Booked, work: Work) -> Outcome:
+    def conclude(self, order: BookFee, answer: BookingAnswer, work: UnitOfWork) -> Outcome:
         booking = order.booking
-        if booking.op in {Op.DEBIT, Op.REFUND}:
+        if booking.op in {Operation.DEBIT, Operation.REFUND}:
             return self._payment_booked(booking, answer, work)
         renewal = work.renewals.get(booking.ref)
-        if order.only_ask or (booking.op is Op.HOLD and renewal.state != "confirmed"):
+        if order.inquire_only or (
+            booking.op is Operation.HOLD and renewal.state != RenewalState.CONFIRMED
+        ):
             return self._held_in_vain(renewal, booking, answer, work)
-        if booking.op is Op.HOLD:
+        if booking.op is Operation.HOLD:
             return self._held(renewal, booking, answer, work)
         if answer.refused:
-            return Reject(f"the bank refused to {booking.op.value} a hold: {answer.refused}")
+            why = FeeReason.HOLD_NOT_ENDED
+            return Reject(why.why(operation=booking.op.value, detail=answer.refused))
         hold = booking.of or ""
-        if booking.op is Op.CAPTURE:
-            fee_books.fee_captured(work, renewal.id, hold=hold).must_hold()
-            state = "captured"
+        if booking.op is Operation.CAPTURE:
+            fee_postings.fee_captured(work, renewal.id, hold=hold).must_hold()
+            fees.capture(work, renewal)
         else:
-            fee_books.fee_voided(work, renewal.id, hold=hold).must_hold()
-            state = "voided"
-        work.renewals.change(renewal, fee_state=state)
-        work.decide(renewal.certificate, "fee", state, renewal=renewal.id)
-        return Done(emit=(FeeSettled(renewal=renewal.id, how=state),))
+            fee_postings.fee_voided(work, renewal.id, hold=hold).must_hold()
+            fees.void(work, renewal)
+        return Done()
 
-    def _held(self, renewal: Renewal, booking: Booking, answer: Booked, work: Work) -> Outcome:
+    def _held(
+        self, renewal: Renewal, booking: Booking, answer: BookingAnswer, work: UnitOfWork
+    ) -> Outcome:
+        if answer.refused and answer.ours:
+            return Reject(FeeReason.BOOKING_FAULTY.why(detail=answer.refused))
         if answer.refused:
-            return self._declined(renewal, answer.refused, work)
-        fee_books.fee_held(work, renewal.id, booking.amount, booking.id).must_hold()
-        work.renewals.change(renewal, state="fee held", fee_state="held", moved_at=work.at)
-        work.decide(renewal.certificate, "fee", "held", renewal=renewal.id)
-        return Done(emit=(FeeSecured(renewal=renewal.id, how="hold"),))
+            why = FeeReason.BANK_DECLINED.why(detail=answer.refused)
+            fees.decline(work, renewal, why, self.policies)
+        else:
+            fee_postings.fee_held(work, renewal.id, booking.amount, booking.id).must_hold()
+            fees.hold(work, renewal)
+        return Done()
 
     def _held_in_vain(
-        self, renewal: Renewal, booking: Booking, answer: Booked, work: Work
+        self, renewal: Renewal, booking: Booking, answer: BookingAnswer, work: UnitOfWork
     ) -> Outcome:
-        """
-        A hold for a renewal that has ended is known to the books, and then given back.
-        """
-        if renewal.fee_state != "holding":
+        """A hold for a renewal that has ended is posted to the ledger and then voided."""
+        if renewal.fee_state != FeeState.HOLDING:
             return Done()
         if answer.refused or answer.unknown:
-            work.renewals.change(renewal, fee_state="declined")
-            work.decide(renewal.certificate, "fee", "not held", renewal=renewal.id)
+            fees.not_held(work, renewal)
             return Done()
-        fee_books.fee_held(work, renewal.id, booking.amount, booking.id).must_hold()
-        work.renewals.change(renewal, fee_state="held")
-        work.decide(renewal.certificate, "fee", "held", "to be voided", renewal=renewal.id)
-        return Retry(timedelta(0), "the hold is to be voided", spends_a_try=False)
+        fee_postings.fee_held(work, renewal.id, booking.amount, booking.id).must_hold()
+        fees.hold_in_vain(work, renewal)
+        return Retry(timedelta(0), DeferralReason.TO_BE_VOIDED.why(), spends_a_try=False)
 
-    def _declined(self, renewal: Renewal, why: str, work: Work) -> Outcome:
-        work.decide(renewal.certificate, "fee", "declined", why, renewal=renewal.id)
-        renewal = work.renewals.change(renewal, fee_state="declined")
-        return Done(emit=cycle.refuse(work, renewal, REFUSED, self.policies))
-
-    def _payment_booked(self, booking: Booking, answer: Booked, work: Work) -> Outcome:
+    def _payment_booked(self, booking: Booking, answer: BookingAnswer, work: UnitOfWork) -> Outcome:
         payment = work.payments.get(_payment(booking))
-        if booking.op is Op.REFUND:
+        if booking.op is Operation.REFUND:
             if answer.refused:
-                return Reject(f"the bank refused a refund: {answer.refused}")
-            fee_books.fee_refunded(work, payment.id).must_hold()
-            work.payments.change(payment, state="refunded")
-            work.decide(payment.certificate, "fee", "refunded", f"NT${payment.amount}")
-            return Done(emit=(FeeRefunded(payment=payment.id),))
-        if answer.refused or answer.unknown:
-            return self._not_paid(payment, answer.refused or NO_ACCOUNT, work)
-        fee_books.fee_prepaid(work, payment.id, payment.amount).must_hold()
-        payment = work.payments.change(payment, state="paid")
-        work.decide(payment.certificate, "fee", "paid", f"NT${payment.amount}")
-        back: tuple[Event, ...] = ()
+                return Reject(FeeReason.NOT_PAID_BACK.why(detail=answer.refused))
+            fee_postings.fee_refunded(work, payment.id).must_hold()
+            payment_states.refund(work, payment)
+            return Done()
+        if answer.refused and answer.ours:
+            return Reject(FeeReason.BOOKING_FAULTY.why(detail=answer.refused))
+        if answer.refused:
+            return self._not_paid(payment, FeeReason.BANK_DECLINED.why(detail=answer.refused), work)
+        if answer.unknown:
+            return self._not_paid(payment, FeeReason.NO_ACCOUNT.why(), work)
+        fee_postings.fee_prepaid(work, payment.id, payment.amount).must_hold()
+        payment = payment_states.pay(work, payment)
         if work.certificates.get(payment.certificate).state not in RENEWABLE:
-            back = cycle.refund(work, payment, "paid too late")  # its window closed meanwhile
-        return Done(emit=(FeePaid(payment=payment.id), *back))
+            payment_states.ask_refund(work, payment, FeeReason.PAID_TOO_LATE)
+        return Done()
 
 
 def _to_hold(renewal: Renewal, account: str) -> Booking:
     return Booking(
         id=_hold(renewal),
-        op=Op.HOLD,
+        op=Operation.HOLD,
         account=account,
         amount=renewal.fee_amount,
         ref=renewal.id,

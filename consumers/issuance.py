@@ -1,4 +1,4 @@
-"""Has the CA issue the new certificate, once for a renewal."""
+"""Requests the new certificate from the CA, once for each renewal."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from renewal import cycle
-from renewal.errors import GatewayRefusedError
-from renewal.gateways.ca.port import CertificationAuthority, Issued, Request, Waiting
+from renewal.db.rows import Certificate
+from renewal.errors import GatewayRefusedError, GatewayUnavailableError, GatewayUnsureError
+from renewal.gateways.answers import Meaning
+from renewal.gateways.ca.answers import meaning_of
+from renewal.gateways.ca.port import CertificationAuthority, IssuanceRequest, Issued, Waiting
+from renewal.lifecycle import renewals
+from renewal.lifecycle.certificates import add
 from renewal.outcome import Done, IfInterrupted, Outcome, Reject, Retry
 from renewal.rules.validity import new_validity
-from renewal.store.rows import Certificate
 from schema.events import (
-    CertificateIssued,
     Change,
     ChangeRequested,
     Event,
@@ -26,43 +28,45 @@ from schema.events import (
     RenewalRefused,
     Topic,
 )
+from schema.reasons import CaReason, DecisionKind, DeferralReason, EndReason, OutcomeReason
+from schema.states import CertificateState, RenewalState
 from schema.tables.people import certificates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from renewal.cycle import Policies
-    from renewal.store.rows import Renewal
-    from renewal.store.work import Work
+    from consumers.registry import Installation
+    from renewal.db.rows import Renewal
+    from renewal.db.unit_of_work import UnitOfWork
+    from renewal.rules.policies import Policies
+    from schema.reasons import Reason
 
 
 @dataclass(frozen=True)
-class Order:
+class IssueCertificate:
     renewal: str
-    request: Request
-    ask: bool
-    only_ask: bool = False  #: the renewal is over: see what the CA has made, and ask for nothing
+    request: IssuanceRequest
+    inquire_first: bool
+    inquire_only: bool = (
+        False  #: the renewal is over: see what the CA has made, and ask for nothing
+    )
 
 
 @dataclass(frozen=True)
-class Refused:
+class IssuanceRefused:
     why: str
 
 
 @dataclass(frozen=True)
-class Wrong:
-    """
-    What the CA answered is not what was asked for.
-    """
+class IssuanceMismatch:
+    """The CA's answer differs from the request."""
 
-    why: str
+    why: Reason
 
 
 @dataclass(frozen=True)
-class New:
-    """
-    An issued certificate that is what was asked for.
-    """
+class NewCertificate:
+    """An issued certificate that matches the request."""
 
     der: bytes
     serial: str
@@ -78,45 +82,51 @@ class Issuance:
 
     ca: CertificationAuthority
     policies: Policies
-    common_name: Callable[[Work, Renewal], str]
+    common_name: Callable[[UnitOfWork, Renewal], str]
 
-    def preload(self, events: Sequence[FeeSecured | RenewalRefused], work: Work) -> None:
+    @classmethod
+    def of(cls, it: Installation) -> Issuance:
+        return cls(ca=it.gateways.ca, policies=it.policies, common_name=common_name)
+
+    def preload(self, events: Sequence[FeeSecured | RenewalRefused], work: UnitOfWork) -> None:
         work.renewals.load(event.renewal for event in events)
         known = [work.renewals.get(event.renewal) for event in events]
         work.certificates.load(renewal.certificate for renewal in known)
         work.customers.load(renewal.customer for renewal in known)
 
     def prepare(
-        self, event: FeeSecured | RenewalRefused, work: Work, *, again: bool
-    ) -> Order | Outcome:
+        self, event: FeeSecured | RenewalRefused, work: UnitOfWork, *, outcome_unknown: bool
+    ) -> IssueCertificate | Outcome:
         renewal = work.renewals.get(event.renewal)
         if isinstance(event, RenewalRefused):
             return self._left_behind(renewal, work)
-        if renewal.state == "fee held":
-            stopped = cycle.why_stopped(work.certificates.get(renewal.certificate))
+        if renewal.state == RenewalState.FEE_HELD:
+            stopped = renewals.why_stopped(work, renewal)
             if stopped is not None:
-                return Done(emit=cycle.refuse(work, renewal, stopped, self.policies))
+                renewals.refuse(work, renewal, stopped, self.policies)
+                return Done()
             renewal = self._intended(work, renewal)
-        if renewal.state != "sent to CA":
+        if renewal.state != RenewalState.SENT_TO_CA:
             return Done()
         request = self._request(renewal, work)
         if request is None:
-            return Reject("there is no request on record to send")
-        return Order(renewal.id, request, again)
+            return Reject(OutcomeReason.NO_REQUEST.why())
+        return IssueCertificate(renewal.id, request, outcome_unknown)
 
-    def _left_behind(self, renewal: Renewal, work: Work) -> Order | Outcome:
+    def _left_behind(self, renewal: Renewal, work: UnitOfWork) -> IssueCertificate | Outcome:
         """
-        Staff may end a renewal whose answer nobody knows: what the CA has made gets its row (I3).
+        Staff may end a renewal whose answer is unknown: what the CA has made still gets its row
+        (I3).
         """
         request = self._request(renewal, work)
         if renewal.new_certificate is not None or request is None:
             return Done()
-        return Order(renewal.id, request, ask=True, only_ask=True)
+        return IssueCertificate(renewal.id, request, inquire_first=True, inquire_only=True)
 
-    def _request(self, renewal: Renewal, work: Work) -> Request | None:
+    def _request(self, renewal: Renewal, work: UnitOfWork) -> IssuanceRequest | None:
         if renewal.csr is None or renewal.not_before is None or renewal.not_after is None:
             return None
-        return Request(
+        return IssuanceRequest(
             request_id=f"{renewal.id}/issue",
             csr=renewal.csr,
             common_name=self.common_name(work, renewal),
@@ -125,112 +135,135 @@ class Issuance:
             not_after=renewal.not_after,
         )
 
-    def _intended(self, work: Work, renewal: Renewal) -> Renewal:
-        """
-        What will be asked of the CA is on record before it is asked.
-        """
-        old = work.certificates.get(renewal.certificate)
+    def _intended(self, work: UnitOfWork, renewal: Renewal) -> Renewal:
+        """Record what will be requested from the CA before it is requested."""
+        old = renewals.replaced(work, renewal)
         policy = self.policies.of(renewal.product)
-        not_before, not_after = new_validity(policy, work.at, old.not_after)
-        work.decide(old.id, "CA", "asked to issue", renewal=renewal.id)
-        return work.renewals.change(
-            renewal,
-            state="sent to CA",
-            moved_at=work.at,
-            not_before=not_before,
-            not_after=not_after,
-        )
+        # A lost token is replaced at once, whenever that is: nothing waits or is carried on.
+        counted_from = old.not_after if old and renewal.blank_token is None else None
+        not_before, not_after = new_validity(policy, work.at, counted_from)
+        return renewals.send_to_ca(work, renewal, not_before=not_before, not_after=not_after)
 
-    def carry_out(self, order: Order) -> New | Refused | Wrong | Outcome:
+    def carry_out(
+        self, order: IssueCertificate
+    ) -> NewCertificate | IssuanceRefused | IssuanceMismatch | Outcome:
         try:
             answer = self._answer(order)
         except GatewayRefusedError as error:
-            return Refused(str(error))
+            return _refused(error)
         if answer is None:
             return Done()
         if isinstance(answer, Waiting):
-            return Retry(timedelta(minutes=1), "the CA answers later", spends_a_try=False)
+            return Retry(
+                timedelta(minutes=1), DeferralReason.CA_ANSWERS_LATER.why(), spends_a_try=False
+            )
         return _checked(answer.certificate, order.request)
 
-    def _answer(self, order: Order) -> Issued | Waiting | None:
-        if order.ask:
-            found = self.ca.recover(order.request.request_id)
-            if found is not None or order.only_ask:
+    def _answer(self, order: IssueCertificate) -> Issued | Waiting | None:
+        if order.inquire_first:
+            found = self._recovered(order.request.request_id)
+            if found is not None or order.inquire_only:
                 return found
         return self.ca.issue(order.request)
 
-    def preload_orders(self, orders: Sequence[Order], work: Work) -> None:
+    def _recovered(self, request_id: str) -> Issued | Waiting | None:
+        try:
+            return self.ca.recover(request_id)
+        except GatewayRefusedError as error:  # of the inquiry: it may have been issued all the same
+            raise GatewayUnsureError("the CA does not say what became of it") from error
+
+    def preload_orders(self, orders: Sequence[IssueCertificate], work: UnitOfWork) -> None:
         work.renewals.load(order.renewal for order in orders)
         known = [work.renewals.get(order.renewal) for order in orders]
         work.certificates.load(renewal.certificate for renewal in known)
         work.will_need_ids(certificates, len(orders))
 
-    def conclude(self, order: Order, answer: New | Refused | Wrong, work: Work) -> Outcome:
+    def conclude(
+        self,
+        order: IssueCertificate,
+        answer: NewCertificate | IssuanceRefused | IssuanceMismatch,
+        work: UnitOfWork,
+    ) -> Outcome:
         renewal = work.renewals.get(order.renewal)
-        if isinstance(answer, Wrong):
-            work.decide(renewal.certificate, "CA", "wrong answer", answer.why, renewal=renewal.id)
+        if isinstance(answer, IssuanceMismatch):
+            kind = DecisionKind.CA_WRONG_ANSWER
+            work.record_decision(renewal.certificate, kind, answer.why, renewal=renewal.id)
             return Reject(answer.why)
-        if order.only_ask and isinstance(answer, New):
+        if order.inquire_only and isinstance(answer, NewCertificate):
             return self._taken_back(answer, renewal, order.request, work)
-        if renewal.state != "sent to CA":
+        if renewal.state != RenewalState.SENT_TO_CA:
             return Done()
-        if isinstance(answer, Refused):
-            work.decide(renewal.certificate, "CA", "refused", answer.why, renewal=renewal.id)
-            return Done(emit=cycle.refuse(work, renewal, "declined by ca", self.policies))
-        new = self._stored(answer, renewal, order.request, work)
-        renewal = work.renewals.change(
-            renewal, state="issued", moved_at=work.at, new_certificate=new
-        )
-        work.decide(renewal.certificate, "CA", "issued", renewal=renewal.id)
-        stopped = cycle.why_stopped(work.certificates.get(renewal.certificate))
-        if stopped is not None:  # it has a row, and the refusal takes it back at the CA
-            return Done(emit=cycle.refuse(work, renewal, stopped, self.policies))
-        return Done(emit=(CertificateIssued(renewal=renewal.id, certificate=new),))
+        if isinstance(answer, IssuanceRefused):
+            why = CaReason.SAID.why(detail=answer.why)
+            kind = DecisionKind.CA_REFUSED
+            work.record_decision(renewal.certificate, kind, why, renewal=renewal.id)
+            renewals.refuse(work, renewal, EndReason.DECLINED_BY_CA, self.policies)
+        else:
+            new = self._stored(answer, renewal, order.request, work)
+            renewals.issue(work, renewal, new, self.policies)
+        return Done()
 
-    def _taken_back(self, new: New, renewal: Renewal, request: Request, work: Work) -> Outcome:
+    def _taken_back(
+        self, new: NewCertificate, renewal: Renewal, request: IssuanceRequest, work: UnitOfWork
+    ) -> Outcome:
         number = self._stored(new, renewal, request, work)
         work.renewals.change(renewal, new_certificate=number)
         certificate = work.certificates.get(number)
         work.certificates.change(certificate, changes=1)
-        work.decide(renewal.certificate, "CA", "issued in vain", renewal=renewal.id)
+        kind = DecisionKind.CA_ISSUED_IN_VAIN
+        work.record_decision(renewal.certificate, kind, renewal=renewal.id)
         wish = ChangeRequested(certificate=number, change=Change.REVOKE, number=1)
         return Done(emit=(wish,))
 
-    def _stored(self, new: New, renewal: Renewal, request: Request, work: Work) -> int:
-        old = work.certificates.get(renewal.certificate)
-        (number,) = work.new_ids(certificates, 1)
-        work.certificates.put(
+    def _stored(
+        self, new: NewCertificate, renewal: Renewal, request: IssuanceRequest, work: UnitOfWork
+    ) -> int:
+        old = renewals.replaced(work, renewal)
+        number = renewal.certificate if old is None else work.new_ids(certificates, 1)[0]
+        add(
+            work,
             Certificate(
                 id=number,
                 customer=renewal.customer,
                 product=renewal.product,
                 slot=renewal.slot,
-                token_serial=old.token_serial,
+                token_serial=renewal.blank_token or (old.token_serial if old else None),
                 issuer_hash=new.issuer_hash,
                 serial=new.serial,
                 spki_sha256=renewal.spki_sha256 or b"",
                 certificate_sha256=hashlib.sha256(new.der).digest(),
                 not_before=request.not_before,
                 not_after=request.not_after,
-                state="pending",
+                state=CertificateState.PENDING.value,
                 renewal=renewal.id,
-                der_sealed=work.vault.seal(new.der, "certificates.der"),
+                der_sealed=work.cipher.seal(new.der, "certificates.der", number),
                 announced_at=None,
                 left_at=None,
                 told=None,
                 remind_at=None,
                 changes=0,
                 version=1,
-            )
+            ),
         )
         return number
 
 
-def _checked(der: bytes, request: Request) -> New | Wrong:
-    """
-    Accept an answer only if key, subject, validity and usages are as asked.
+def _refused(error: GatewayRefusedError) -> IssuanceRefused | Outcome:
+    """What speaks of a moment is tried again; what speaks of us is for staff, not the customer."""
+    match meaning_of(error.code):
+        case Meaning.REFUSED:
+            return IssuanceRefused(str(error))
+        case Meaning.NOTHING:
+            raise GatewayUnavailableError(str(error)) from error
+        case _:
+            return Reject(CaReason.REQUEST_FAULTY.why(detail=str(error)))
 
-    A wrong one is not taken back by the machine: it may be somebody else's good certificate.
+
+def _checked(der: bytes, request: IssuanceRequest) -> NewCertificate | IssuanceMismatch:
+    """
+    Accept an answer only if key, subject, validity and usages match the request.
+
+    A mismatch is not revoked by the machine: it may be somebody else's good certificate.
     """
     try:
         certificate = x509.load_der_x509_certificate(der)
@@ -238,22 +271,22 @@ def _checked(der: bytes, request: Request) -> New | Wrong:
         key = certificate.public_key().public_bytes(*form)
         usages = _usages(certificate)
     except (ValueError, x509.InvalidVersion, UnsupportedAlgorithm):
-        return Wrong("the CA has answered with what is no certificate")
+        return IssuanceMismatch(CaReason.ANSWERED_NO_CERTIFICATE.why())
     asked = x509.load_der_x509_csr(request.csr).public_key().public_bytes(*form)
     if key != asked:
         serial = f"{certificate.serial_number:x}"
-        return Wrong(f"the CA has certified another key than the one asked for: serial {serial}")
+        return IssuanceMismatch(CaReason.ANSWERED_OTHER_KEY.why(serial=serial))
     if not usages:
-        return Wrong("the CA has certified another usage than a customer's signature")
+        return IssuanceMismatch(CaReason.ANSWERED_OTHER_USAGE.why())
     names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     if [name.value for name in names] != [request.common_name]:
-        return Wrong("the CA has certified another subject than the one asked for")
+        return IssuanceMismatch(CaReason.ANSWERED_OTHER_SUBJECT.why())
     if (certificate.not_valid_before_utc, certificate.not_valid_after_utc) != (
         request.not_before,
         request.not_after,
     ):
-        return Wrong("the CA has certified another validity than the one asked for")
-    return New(
+        return IssuanceMismatch(CaReason.ANSWERED_OTHER_VALIDITY.why())
+    return NewCertificate(
         der=der,
         serial=f"{certificate.serial_number:x}",
         issuer_hash=hashlib.sha256(certificate.issuer.public_bytes()).digest(),
@@ -261,11 +294,16 @@ def _checked(der: bytes, request: Request) -> New | Wrong:
 
 
 def _usages(certificate: x509.Certificate) -> bool:
-    """
-    Whether it is for a customer's signatures, and not for signing certificates.
-    """
+    """Whether it is for a customer's signatures, and not for signing certificates."""
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
         return False
     return usage.digital_signature and not usage.key_cert_sign
+
+
+def common_name(work: UnitOfWork, renewal: Renewal) -> str:
+    """The subject's name as our record has it: <ID>-00-<6 digits of the certificate's number>."""
+    customer = work.customers.get(renewal.customer)
+    number = work.cipher.open_text(customer.id_number_sealed, "customers.id_number", customer.id)
+    return f"{number}-00-{renewal.certificate % 1_000_000:06d}"

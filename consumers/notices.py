@@ -1,4 +1,4 @@
-"""Tells customers how a renewal ended: receipts, refusals, and what changed with a certificate."""
+"""Sends notices: receipts, refusals, and changes of a certificate."""
 
 from __future__ import annotations
 
@@ -7,70 +7,66 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
-from consumers.sending import (
+from consumers.message_writing import Sending, write_message
+from consumers.notice_table import KINDS, Notice, NoticeSubject, TextTime, notice_of
+from consumers.outbound import (
     Carriers,
-    Failed,
-    Handed,
-    Outgoing,
-    address,
+    HandedOver,
+    OutboundMessage,
+    SendFailed,
+    Withheld,
     claim,
     contact,
+    count_today,
     counts_today,
-    goes_today,
-    hand_over,
-    handed,
-    hash_of_address,
+    kept,
+    record_result,
+    send,
+    withheld,
 )
-from renewal.gateways.sms.port import Lane
+from renewal.gateways.sms.port import GatewayMisconfiguredError, Lane
+from renewal.ledger import fee_postings
+from renewal.lifecycle.messages import carrier_said
+from renewal.lifecycle.renewals import is_application
 from renewal.outcome import Done, IfInterrupted, Outcome, Retry
-from renewal.rules.quiet import NEWS_HOURS, Calendar, allowed_from
+from renewal.rules.contact_hours import (
+    NOTICE_HOURS,
+    Calendar,
+    allowed_from,
+    hours_end,
+)
 from renewal.rules.suppression import SMS_A_DAY, Contact, cap_ends
-from renewal.rules.taipei import day_of, start_of
-from renewal.rules.window import closes_at, opens_at
-from renewal.store import fee_books
 from renewal.store.messages import texts_since
 from schema import events as e
-from schema.policy import Channel, Storage
-from templates import facts as f
+from schema.codec import decode, encode
+from schema.policy import Channel
+from schema.reasons import DecisionKind, DeferralReason, OutcomeReason, SuppressionReason
+from schema.states import MessageState
+from schema.taipei import day_of, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from renewal.cycle import Policies
-    from renewal.store.rows import Certificate, Customer, Message, Renewal
-    from renewal.store.work import Work
-    from templates.voice import Voice
+    from consumers.registry import Installation
+    from renewal.db.rows import Customer, Message
+    from renewal.db.unit_of_work import UnitOfWork
+    from renewal.rules.policies import Policies
+    from templates.rendering import MessageRenderer
 
-#: Our words for a refusal, and the customer's.
-REASONS = {
-    "fee declined": f.Refusal.FEE_DECLINED,
-    "declined by ca": f.Refusal.DECLINED_BY_CA,
-    "suspended": f.Refusal.SUSPENDED,
-    "revoked": f.Refusal.REVOKED,
-}
-
-
-#: After so long, what a customer should have heard is told no more. The longest row of days
-#: without a text, Lunar New Year with its weekends, is ten.
-STALE = timedelta(days=14)
+#: Behind the id of a notice that goes by the other channel.
+SECOND = "-2"
+#: Who has asked longer ago does not sit and wait for the answer.
+ANSWERS_WITHIN = timedelta(hours=1)
+#: A text that answers somebody, or is sent in the night because he must hear it, is dropped when it
+#: could not be delivered for so long; any other one at the end of the hours for texts.
+LIVES_AT_LEAST = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Order:
+class SendNotice:
     certificate: int
-    out: Outgoing
-
-
-@dataclass(frozen=True)
-class _About:
-    """
-    Whom a notice is for, and which certificate it is about.
-    """
-
-    certificate: Certificate
-    renewal: Renewal | None = None
-    payment: str | None = None
+    out: OutboundMessage
 
 
 @dataclass(kw_only=True)
@@ -82,264 +78,228 @@ class Notices:
         e.Topic.CERTIFICATES.value,
         e.Topic.REMINDERS.value,
     )
-    kinds: ClassVar[tuple[type[e.Event], ...]] = (
-        e.RenewalDone,
-        e.RenewalRefused,
-        e.FeePaid,
-        e.FeeRefunded,
-        e.RenewalWindowLeft,
-        e.CertificateChanged,
-        e.CertificateChangedV1,
-        e.NotCollectedDue,
-    )
+    kinds: ClassVar[tuple[type[e.Event], ...]] = (*KINDS, e.MessageFailed)
     if_interrupted: ClassVar[IfInterrupted] = IfInterrupted.ASK
 
     carriers: Carriers
-    voice: Voice
+    renderer: MessageRenderer
     policies: Policies
     calendar: Calendar
     _texts: dict[int, int] = field(init=False, default_factory=dict)  # of today, by customer
 
-    def preload(self, events: Sequence[e.Event], work: Work) -> None:
+    @classmethod
+    def of(cls, it: Installation) -> Notices:
+        return cls(
+            carriers=it.carriers,
+            renderer=it.renderer,
+            policies=it.policies,
+            calendar=it.calendar,
+        )
+
+    def preload(self, events: Sequence[e.Event], work: UnitOfWork) -> None:
+        self.carriers.gate.look(work)
+        work.messages.load(event.message for event in events if isinstance(event, e.MessageFailed))
+        work.renewals.load(event.renewal for event in events if hasattr(event, "renewal"))
+        events = [told for event in events if (told := _told_of(event, work)) is not None]
+        work.recordings.load(
+            event.renewal
+            for event in events
+            if isinstance(event, e.RecordingDue | e.RenewalRecorded)
+        )
         payments = [event.payment for event in events if hasattr(event, "payment")]
         work.renewals.load(event.renewal for event in events if hasattr(event, "renewal"))
         work.payments.load(payments)
         if payments:
-            fee_books.preload(work, payments=payments)
-        keys = [_certificate(event, work) for event in events]
+            fee_postings.preload(work, payments=payments)
+        keys = [notice_of(event).certificate(event, work) for event in events]
         work.certificates.load(keys)
         work.customers.load(work.certificates.get(key).customer for key in keys)
-        work.messages.load(_message_id(event) for event in events)
+        ids = [_message_id(event) for event in events]
+        work.messages.load([*ids, *map(_second, ids)])
         texted = {
             customer.id
             for event, key in zip(events, keys, strict=True)
             if (customer := work.customers.find(work.certificates.get(key).customer))
-            and self._channel(event, customer) is Channel.SMS
+            and customer.mobile_sealed is not None
         }
         today = texts_since(work, texted, start_of(day_of(work.at)))
         self._texts = {customer: sum(texts) for customer, texts in today.items()}
 
-    def prepare(self, event: e.Event, work: Work, *, again: bool) -> Order | Outcome:
-        about = _about(event, work)
+    def prepare(
+        self, event: e.Event, work: UnitOfWork, *, outcome_unknown: bool
+    ) -> SendNotice | Outcome:
+        told = _told_of(event, work)
+        if told is None:
+            return Done()  # a reminder or a code that has failed is no matter of ours
+        event, notice = told, notice_of(told)
+        about = self._subject(event, notice, work)
         customer = work.customers.find(about.certificate.customer)
-        message = _message_id(event)
-        known = work.messages.find(message)
-        if customer is None or (known is not None and known.state != "claimed"):
+        message, known, tried = _attempt(event, work)
+        if customer is None or (known is not None and known.state != MessageState.CLAIMED):
             return Done()
-        if isinstance(event, e.NotCollectedDue) and not _still_waits(about.renewal):
-            work.decide(about.certificate.id, "notice", "suppressed", "collected meanwhile")
+        moot = notice.moot(about)
+        if moot is not None:
+            work.record_decision(about.certificate.id, DecisionKind.NOTICE_SUPPRESSED, moot)
             return Done()
-        if isinstance(event, e.RenewalWindowLeft) and self._is_stale(event, work.at):
-            work.decide(about.certificate.id, "notice", "suppressed", "its window closed long ago")
-            return Done()
-        channel = self._channel(event, customer)
+        channel = _channel(notice, customer, work.at, tried)
         if channel is None:
-            work.decide(about.certificate.id, "notice", "not sent", "no address is usable")
+            calls = notice.matters and not customer.opted_out
+            kind = DecisionKind.NOTICE_BRANCH_CALL if calls else DecisionKind.NOTICE_NOT_SENT
+            work.record_decision(about.certificate.id, kind, SuppressionReason.NO_ADDRESS)
             return Done()
         if channel is Channel.SMS:
             others = self._other_texts(customer, known, work.at)
-            if isinstance(event, e.RenewalWindowLeft):
-                until = self._not_before(others, work.at)
-                if until > work.at:
-                    return Retry(until - work.at, "it can wait", spends_a_try=False)
+            until = self._not_before(notice, about, others)
+            if until > work.at:
+                return Retry(until - work.at, DeferralReason.CAN_WAIT.why(), spends_a_try=False)
             self._texts[customer.id] = others + 1
             if known is not None:
-                goes_today(work, known)
-        facts = self._facts(event, about, customer, work)
-        out = self._written(message, facts, customer, channel, work)
+                count_today(work, known)
+        facts = notice.fields(about, about.common(customer))
+        out = write_message(
+            facts,
+            customer,
+            Sending(
+                message=message,
+                channel=channel,
+                lane=Lane.REMINDERS if notice.urges else Lane.CODES,
+                since=work.at,
+                valid_for=_valid_for(work.at, self.calendar) if channel is Channel.SMS else None,
+            ),
+            renderer=self.renderer,
+            work=work,
+        )
         renewal = about.renewal.id if about.renewal else None
-        claim(work, out, kind=facts.message, customer=customer.id, renewal=renewal)
+        claim(
+            work,
+            out,
+            kind=facts.message,
+            customer=customer.id,
+            renewal=renewal,
+            instead_of=_message_id(event) if tried else None,
+            about=encode(event),
+        )
         claimed = (known.claimed_at if known else None) or work.at
         since = claimed - timedelta(minutes=5)  # however long it has waited
-        return Order(about.certificate.id, replace(out, ask=again, since=since))
+        return SendNotice(
+            about.certificate.id,
+            replace(out, inquire_first=outcome_unknown, since=since, dated=claimed),
+        )
 
-    def _is_stale(self, event: e.RenewalWindowLeft, now: datetime) -> bool:
-        """
-        News of a window that closed before the house was even opened helps nobody.
-        """
-        window = self.policies.of(event.product).window
-        return now - closes_at(event.not_after, window) > STALE
+    def _subject(self, event: e.Event, notice: Notice, work: UnitOfWork) -> NoticeSubject:
+        certificate = work.certificates.get(notice.certificate(event, work))
+        renewal = getattr(event, "renewal", None)
+        return NoticeSubject(
+            event=event,
+            certificate=certificate,
+            renewal=None if renewal is None else work.renewals.get(renewal),
+            policies=self.policies,
+            work=work,
+        )
 
     def _other_texts(self, customer: Customer, known: Message | None, now: datetime) -> int:
-        """
-        How many of today's there are beside this one, which may have been claimed before.
-        """
+        """The customer's other text messages of today; this one may have been claimed before."""
         mine = known is not None and counts_today(known, now)
         return self._texts.get(customer.id, 0) - mine
 
-    def _not_before(self, others: int, now: datetime) -> datetime:
-        """
-        From when on a text that urges nobody may be sent: on a day that has no other one, and
-        in its later hours, so that it takes the day's text from no reminder.
-        """
+    def _not_before(self, notice: Notice, about: NoticeSubject, others: int) -> datetime:
+        """From when on it may go as a text message (``TextTime``)."""
+        now, when = about.work.at, notice.text_time
+        if when is TextTime.AT_ONCE or (when is TextTime.ANSWER and _is_awaited(about)):
+            return now
+        if when in {TextTime.ANSWER, TextTime.WITHIN_HOURS}:
+            return allowed_from(now, Channel.SMS, self.calendar, step=0)
         since = cap_ends(now) if others >= SMS_A_DAY else now
-        return allowed_from(since, Channel.SMS, self.calendar, hours=NEWS_HOURS)
+        if when is TextTime.FREE_DAY:
+            return allowed_from(since, Channel.SMS, self.calendar)
+        return allowed_from(since, Channel.SMS, self.calendar, hours=NOTICE_HOURS)
 
-    def _channel(self, event: e.Event, customer: Customer) -> Channel | None:
-        """
-        Mail is asked first: it holds more and disturbs nobody at night.
-        """
-        urges = isinstance(event, e.NotCollectedDue)
-        if urges and customer.opted_out:
-            return None
-        for channel in (Channel.MAIL,) if urges else (Channel.MAIL, Channel.SMS):
-            if contact(customer, channel) is Contact.GOOD:
-                return channel
-        return None
+    def carry_out(self, order: SendNotice) -> HandedOver | SendFailed | Withheld:
+        try:
+            return send(self.carriers, order.out)
+        except GatewayMisconfiguredError as error:
+            return withheld(error)
 
-    def _facts(self, event: e.Event, about: _About, customer: Customer, work: Work) -> f.Facts:
-        certificate, renewal = about.certificate, about.renewal
-        policy = self.policies.of(certificate.product)
-        name = work.vault.open_text(customer.name_sealed, "customers.name")
-        product = policy.title.en if customer.locale == "en" else policy.title.zh
-        serial_tail = certificate.serial[-6:]
-        match event:
-            case e.RenewalDone() if renewal is not None and renewal.fee_state == "captured":
-                return f.Receipt(
-                    customer=name,
-                    product=product,
-                    serial_tail=serial_tail,
-                    amount=renewal.fee_amount,
-                    paid_at=renewal.moved_at,
-                    valid_from=certificate.not_before,
-                    valid_to=certificate.not_after,
-                )
-            case e.RenewalDone():
-                return f.Renewed(
-                    customer=name,
-                    product=product,
-                    serial_tail=serial_tail,
-                    valid_from=certificate.not_before,
-                    valid_to=certificate.not_after,
-                    in_browser=policy.storage is Storage.BROWSER,
-                )
-            case e.NotCollectedDue() if renewal is not None:
-                return f.NotCollected(
-                    customer=name,
-                    product=product,
-                    serial_tail=serial_tail,
-                    issued_at=renewal.moved_at,
-                    collect_by=renewal.moved_at + timedelta(days=policy.abandon_after_days),
-                )
-            case e.RenewalRefused():
-                return f.Refused(
-                    customer=name,
-                    product=product,
-                    serial_tail=serial_tail,
-                    reason=REASONS.get(event.why, f.Refusal.WRONG_TOKEN),
-                )
-            case e.FeePaid() | e.FeeRefunded():
-                return self._paid(event, about, name, product, work)
-            case e.RenewalWindowLeft():
-                return f.Expired(
-                    customer=name,
-                    product=product,
-                    serial_tail=serial_tail,
-                    not_after=certificate.not_after,
-                )
-            case e.ChangeEvent():
-                kind = {
-                    e.Change.SUSPEND: f.Suspended,
-                    e.Change.RESUME: f.Resumed,
-                    e.Change.REVOKE: f.Revoked,
-                }[event.change]
-                at = event.changed if isinstance(event, e.CertificateChanged) else work.at
-                return kind(customer=name, product=product, serial_tail=serial_tail, at=at)
-            case _:
-                raise TypeError(f"{type(event).__name__} is not for notices")
-
-    def _paid(
-        self, event: e.FeePaid | e.FeeRefunded, about: _About, name: str, product: str, work: Work
-    ) -> f.Facts:
-        payment, certificate = work.payments.get(event.payment), about.certificate
-        window = self.policies.of(certificate.product).window
-        serial_tail = certificate.serial[-6:]
-        if isinstance(event, e.FeeRefunded):
-            return f.Refunded(
-                customer=name,
-                product=product,
-                serial_tail=serial_tail,
-                amount=payment.amount,
-                refunded_at=fee_books.refunded_at(work, payment.id),
-            )
-        opens = opens_at(certificate.not_after, window)
-        return f.FeePaid(
-            customer=name,
-            product=product,
-            serial_tail=serial_tail,
-            amount=payment.amount,
-            paid_at=fee_books.paid_at(work, payment.id),
-            renew_by=closes_at(certificate.not_after, window),
-            opens_at=opens if opens > work.at else None,
-        )
-
-    def _written(
-        self, message: str, facts: f.Facts, customer: Customer, channel: Channel, work: Work
-    ) -> Outgoing:
-        letter = self.voice.mail(facts, customer.locale) if channel is Channel.MAIL else None
-        return Outgoing(
-            message=message,
-            channel=channel,
-            to=address(work, customer, channel),
-            body=letter.text if letter else self.voice.sms(facts, customer.locale),
-            subject=letter.subject if letter else "",
-            html=letter.html if letter else None,
-            locale=customer.locale,
-            # A receipt is no advertising: it cannot be unsubscribed from, and has no quiet hours.
-            lane=Lane.REMINDERS if isinstance(facts, f.NotCollected) else Lane.CODES,
-            since=work.at,
-            ask=False,
-            address_hash=hash_of_address(customer, channel),
-        )
-
-    def carry_out(self, order: Order) -> Handed | Failed:
-        return hand_over(self.carriers, order.out)
-
-    def preload_orders(self, orders: Sequence[Order], work: Work) -> None:
+    def preload_orders(self, orders: Sequence[SendNotice], work: UnitOfWork) -> None:
         work.messages.load(order.out.message for order in orders)
 
-    def conclude(self, order: Order, answer: Handed | Failed, work: Work) -> Outcome:
-        handed(work, order.out.message, answer, order.out.address_hash)
-        what, why = ("failed", answer.code) if isinstance(answer, Failed) else ("sent", "")
-        work.decide(
+    def conclude(
+        self, order: SendNotice, answer: HandedOver | SendFailed | Withheld, work: UnitOfWork
+    ) -> Outcome:
+        if isinstance(answer, Withheld):
+            return kept(work, order.out, answer)
+        record_result(work, order.out, answer, self.carriers.gate)
+        failed = isinstance(answer, SendFailed)
+        work.record_decision(
             order.certificate,
-            "notice",
-            what,
-            why,
+            DecisionKind.NOTICE_FAILED if failed else DecisionKind.NOTICE_SENT,
+            carrier_said(answer.code) if isinstance(answer, SendFailed) else None,
             channel=order.out.channel.value,
             message=order.out.message,
         )
+        if failed and not order.out.message.endswith(SECOND):
+            return Retry(timedelta(0), OutcomeReason.OTHER_CHANNEL.why(), spends_a_try=False)
+        return Done() if not failed else self._last_failed(order, work)
+
+    def _last_failed(self, order: SendNotice, work: UnitOfWork) -> Done:
+        """Both channels have failed: what matters is told by telephone."""
+        about = work.messages.get(order.out.message).about
+        if about is not None and notice_of(decode(about)).matters:
+            kind = DecisionKind.NOTICE_BRANCH_CALL
+            work.record_decision(order.certificate, kind, SuppressionReason.NO_CHANNEL_LEFT)
         return Done()
 
 
-def _certificate(event: e.Event, work: Work) -> int | None:
+def _told_of(event: e.Event, work: UnitOfWork) -> e.Event | None:
     """
-    The one that a notice of it is about.
+    The event itself, or that of which a notice told that did not arrive. A refused application
+    has no certificate to tell of: its page says what became of it.
     """
-    match event:
-        case e.FeePaid() | e.FeeRefunded():
-            return work.payments.get(event.payment).certificate
-        case e.RenewalDone() | e.NotCollectedDue():
-            return work.renewals.get(event.renewal).new_certificate
-        case e.RenewalRefused():
-            return work.renewals.get(event.renewal).certificate
-        case e.RenewalWindowLeft() | e.ChangeEvent():
-            return event.certificate
-        case _:
-            raise TypeError(f"{type(event).__name__} is not for notices")
+    if isinstance(event, e.RenewalRefused) and is_application(work.renewals.get(event.renewal)):
+        return None
+    if not isinstance(event, e.MessageFailed):
+        return event
+    failed = work.messages.find(event.message)
+    if failed is None or failed.about is None or failed.state == MessageState.DELIVERED:
+        return None
+    return decode(failed.about)
 
 
-def _about(event: e.Event, work: Work) -> _About:
-    renewal, payment = getattr(event, "renewal", None), getattr(event, "payment", None)
-    return _About(
-        certificate=work.certificates.get(_certificate(event, work)),
-        renewal=None if renewal is None else work.renewals.get(renewal),
-        payment=payment,
-    )
+def _attempt(event: e.Event, work: UnitOfWork) -> tuple[str, Message | None, str | None]:
+    """
+    The message that is to go or has gone last, its row, and the channel that was tried before it.
+    """
+    first = work.messages.find(_message_id(event))
+    gone = {MessageState.UNDELIVERED, MessageState.UNCERTAIN}
+    if first is None or first.state not in gone:
+        return _message_id(event), first, None
+    second = _second(first.id)
+    return second, work.messages.find(second), first.channel
 
 
-def _still_waits(renewal: Renewal | None) -> bool:
-    return renewal is not None and renewal.state in {"issued", "delivered"}
+def _second(message: str) -> str:
+    return f"{message}{SECOND}"
+
+
+def _valid_for(now: datetime, calendar: Calendar) -> timedelta:
+    # What somebody waits for goes in the closed half as well (step 0).
+    ends = hours_end(now, calendar) or hours_end(now, calendar, step=0)
+    return max(ends - now if ends else LIVES_AT_LEAST, LIVES_AT_LEAST)
+
+
+def _channel(notice: Notice, customer: Customer, at: datetime, tried: str | None) -> Channel | None:
+    if notice.urges and customer.opted_out:
+        return None
+    untried = (channel for channel in notice.channels if channel.value != tried)
+    return next((one for one in untried if contact(customer, one, at) is Contact.GOOD), None)
+
+
+def _is_awaited(about: NoticeSubject) -> bool:
+    """Whether somebody waits for it: the customer has asked within the hour."""
+    asked = about.renewal.requested_at if about.renewal else None
+    if isinstance(about.event, e.FeePaid):
+        asked = about.work.payments.get(about.event.payment).asked_at
+    return asked is not None and about.work.at - asked <= ANSWERS_WITHIN
 
 
 def _message_id(event: e.Event) -> str:

@@ -1,72 +1,81 @@
-"""Sends one-time codes; the digits are derived when they are sent and are nowhere else."""
+"""Sends one-time codes; the digits are derived when sent and stored nowhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from msgspec import structs
 
-from consumers.sending import (
+from consumers.message_writing import Sending, write_message
+from consumers.outbound import (
     Carriers,
-    Failed,
-    Handed,
-    Outgoing,
+    HandedOver,
+    OutboundMessage,
+    SendFailed,
+    Withheld,
     address,
     claim,
     contact,
-    hand_over,
-    handed,
-    hash_of_address,
-    withdrawn,
+    kept,
+    record_result,
+    record_suppressed,
+    send,
+    withheld,
 )
+from renewal.db.encryption import SealBrokenError, code_secrets, secret_of
 from renewal.errors import GatewayUnavailableError, GatewayUnsureError
-from renewal.gateways.sms.port import Lane
-from renewal.outcome import Done, IfInterrupted, Outcome, Retry
+from renewal.gateways.sms.port import GatewayMisconfiguredError, Lane
+from renewal.lifecycle.messages import carrier_said
+from renewal.outcome import Done, IfInterrupted, Outcome, Retry, why_away, why_unsure
 from renewal.rules import code, mask
 from renewal.rules.suppression import Contact
+from renewal.store.messages import NOT_TAKEN, own_moment
+from renewal.store.subjects import product_of
 from schema.events import CodeRequested, Event, Topic
 from schema.policy import Channel, Purpose
-from templates.facts import Action, Code
+from schema.reasons import DecisionKind, RefusalReason, SuppressionReason
+from schema.states import MessageState
+from templates.contexts import Action, CodeMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from renewal.cycle import Policies
+    from consumers.registry import Installation
+    from renewal.db.rows import Challenge, Customer
+    from renewal.db.unit_of_work import UnitOfWork
+    from renewal.rules.policies import Policies
     from renewal.secret import Secret
-    from renewal.store.rows import Challenge, Customer
-    from renewal.store.work import Work
-    from templates.voice import Voice
+    from templates.rendering import MessageRenderer
 
 
+#: Twilio advises against a validity of five seconds and less; such a code would come too late.
+LEAST_LIFE = timedelta(seconds=5)
 #: A code lives a minute: its carrier is asked again soon.
 ASK_AGAIN = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
-class Order:
+class SendCode:
     challenge: str
     certificate: int
-    outs: tuple[Outgoing, ...]
+    outs: tuple[OutboundMessage, ...]
 
 
 @dataclass(frozen=True)
-class Later:
-    """
-    The carrier cannot be asked now, or its answer was lost.
-    """
+class RetryLater:
+    """The carrier cannot be asked now, or its answer was lost."""
 
     retry: Retry
 
 
 @dataclass(frozen=True)
-class Answer:
-    """
-    What the carrier said of each message, in their order.
-    """
+class CodeResults:
+    """The carrier's answer for each message, in order."""
 
-    each: tuple[Handed | Failed | Later, ...]
+    each: tuple[HandedOver | SendFailed | Withheld | RetryLater, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,124 +86,167 @@ class OneTimeCodes:
     if_interrupted: ClassVar[IfInterrupted] = IfInterrupted.ASK  # never sent again blindly
 
     carriers: Carriers
-    voice: Voice
+    renderer: MessageRenderer
     policies: Policies
-    key_generate: Secret
+    keys: Callable[..., Mapping[int, Secret]]  #: of codes, by number
 
-    def preload(self, events: Sequence[CodeRequested], work: Work) -> None:
+    @classmethod
+    def of(cls, it: Installation) -> OneTimeCodes:
+        return cls(
+            carriers=it.carriers,
+            renderer=it.renderer,
+            policies=it.policies,
+            keys=partial(it.keys.ring, "codes"),
+        )
+
+    def preload(self, events: Sequence[CodeRequested], work: UnitOfWork) -> None:
+        self.carriers.gate.look(work)
         work.challenges.load(event.challenge for event in events)
         live = [work.challenges.find(event.challenge) for event in events]
         work.customers.load(challenge.customer for challenge in live if challenge)
         work.certificates.load(challenge.certificate for challenge in live if challenge)
 
-    def prepare(self, event: CodeRequested, work: Work, *, again: bool) -> Order | Outcome:
+    def prepare(
+        self, event: CodeRequested, work: UnitOfWork, *, outcome_unknown: bool
+    ) -> SendCode | Outcome:
         challenge = work.challenges.get(event.challenge)
         customer = work.customers.get(challenge.customer)
-        if challenge.expires_at <= work.at or challenge.superseded_at or challenge.used_at:
-            return self._dropped(event, challenge, "too late", work)
+        too_late = challenge.expires_at <= own_moment(work, challenge) + LEAST_LIFE
+        if too_late or challenge.superseded_at or challenge.used_at:
+            return self._dropped(
+                event, challenge, SuppressionReason.CODE_TOO_LATE, work, again=outcome_unknown
+            )
         if challenge.tries >= challenge.most_tries:
-            return self._dropped(event, challenge, "no tries left", work)
+            return self._dropped(
+                event, challenge, SuppressionReason.CODE_LOCKED, work, again=outcome_unknown
+            )
         if challenge.contact_version != customer.contact_version:  # it would not be accepted
-            return self._dropped(event, challenge, "contact changed", work)
+            return self._dropped(
+                event, challenge, SuppressionReason.CONTACT_CHANGED, work, again=outcome_unknown
+            )
         outs = self._written(event, challenge, customer, work)
         for out in outs:
             claim(work, out, kind="code", customer=customer.id)
         if not outs:
-            work.decide(challenge.certificate, "code", "not sent", "no mobile on file")
+            kind = DecisionKind.CODE_NOT_SENT
+            work.record_decision(challenge.certificate, kind, RefusalReason.NO_MOBILE)
             return Done()
         # One channel may have taken its message in an earlier attempt: it is not sent there again.
-        owed = [out for out in outs if work.messages.get(out.message).state == "claimed"]
+        owed = [out for out in outs if work.messages.get(out.message).state == MessageState.CLAIMED]
         if not owed:
             return Done()
-        asked = [replace(out, ask=again) for out in owed]
-        return Order(challenge.id, challenge.certificate, tuple(asked))
+        asked = [replace(out, inquire_first=outcome_unknown) for out in owed]
+        return SendCode(challenge.id, challenge.certificate, tuple(asked))
 
-    def _dropped(self, event: CodeRequested, challenge: Challenge, why: str, work: Work) -> Done:
-        """
-        A late code is worse than none: it is dropped, not sent.
-        """
+    def _dropped(
+        self,
+        event: CodeRequested,
+        challenge: Challenge,
+        why: SuppressionReason,
+        work: UnitOfWork,
+        *,
+        again: bool,
+    ) -> Done:
+        """A late code is worse than none: it is dropped, not sent."""
+        said = why.value if again else NOT_TAKEN  # unless an attempt's end is not known
         for channel in Channel:
             if work.messages.find(_message_id(event, channel)) is not None:
-                withdrawn(work, _message_id(event, channel), why)
-        work.decide(challenge.certificate, "code", "dropped", why)
+                record_suppressed(work, _message_id(event, channel), said)
+        work.record_decision(challenge.certificate, DecisionKind.CODE_DROPPED, why)
         return Done()
 
     def _written(
-        self, event: CodeRequested, challenge: Challenge, customer: Customer, work: Work
-    ) -> list[Outgoing]:
-        certificate = work.certificates.get(challenge.certificate)
-        rules = self.policies.of(certificate.product).confirm.code
+        self, event: CodeRequested, challenge: Challenge, customer: Customer, work: UnitOfWork
+    ) -> list[OutboundMessage]:
+        product = product_of(work, challenge.certificate)
+        policy = self.policies.of(product) if product else None
+        rules = code.rules_for(policy, Purpose(challenge.action))
         if rules is None:
             return []
         channels = [Channel.SMS]
         if Purpose(challenge.action) in rules.mail_too_for:
             channels.append(Channel.MAIL)
-        digits = code.digits(self.key_generate.value, challenge.id, event.send_number, rules.digits)
-        left = challenge.expires_at - work.at
+        secret = self._secret(challenge)
+        digits = code.digits(secret, challenge.id, event.send_number, rules.digits)
+        left = challenge.expires_at - own_moment(work, challenge)
         outs = []
         for channel in channels:
-            if contact(customer, channel) is not Contact.GOOD:
+            if contact(customer, channel, work.at, codes=True) is not Contact.GOOD:
                 continue
             to = address(work, customer, channel)
-            facts = Code(
-                customer=work.vault.open_text(customer.name_sealed, "customers.name"),
+            facts = CodeMessage(
+                customer=work.cipher.open_text(customer.name_sealed, "customers.name", customer.id),
                 code=digits,
                 action=Action(challenge.action),
                 seconds=rules.seconds,
                 masked_to=mask.phone(to) if channel is Channel.SMS else mask.mail(to),
             )
-            letter = self.voice.mail(facts, customer.locale) if channel is Channel.MAIL else None
-            outs.append(
-                Outgoing(
-                    message=_message_id(event, channel),
-                    channel=channel,
-                    to=to,
-                    body=letter.text if letter else self.voice.sms(facts, customer.locale),
-                    subject=letter.subject if letter else "",
-                    html=letter.html if letter else None,
-                    locale=customer.locale,
-                    lane=Lane.CODES,
-                    valid_for=max(left, timedelta(seconds=1)),
-                    since=challenge.issued_at,
-                    ask=False,
-                    address_hash=hash_of_address(customer, channel),
-                )
+            sending = Sending(
+                message=_message_id(event, channel),
+                channel=channel,
+                lane=Lane.CODES,
+                since=challenge.issued_at,
+                valid_for=left,
             )
+            outs.append(write_message(facts, customer, sending, renderer=self.renderer, work=work))
         return outs
 
-    def carry_out(self, order: Order) -> Answer:
-        return Answer(tuple(self._handed_over(out) for out in order.outs))
-
-    def _handed_over(self, out: Outgoing) -> Handed | Failed | Later:
+    def _secret(self, challenge: Challenge) -> bytes:
         """
-        What happens on one channel does not keep the other one waiting.
+        The random value of this code alone. One that was made by a program of before has none.
         """
+        if challenge.secret_sealed is None:
+            keys = self.keys()
+            return keys[min(keys)].value
+        sealed, purpose = challenge.secret_sealed, secret_of(challenge.id)
         try:
-            return hand_over(self.carriers, out)
-        except GatewayUnavailableError as error:
-            unsure = out.ask  # what was not known before is not known now
-            return Later(Retry(error.retry_after, str(error), error.spends_a_try, unsure))
-        except GatewayUnsureError as error:
-            return Later(Retry(ASK_AGAIN, f"unsure: {error}", unsure=True))
+            return code_secrets(self.keys()).open(sealed, purpose)
+        except SealBrokenError:  # by who has read the next key before us: see ``READ_ANEW_AFTER``
+            return code_secrets(self.keys(anew=True)).open(sealed, purpose)
 
-    def preload_orders(self, orders: Sequence[Order], work: Work) -> None:
+    def carry_out(self, order: SendCode) -> CodeResults:
+        return CodeResults(tuple(self._handed_over(out) for out in order.outs))
+
+    def _handed_over(self, out: OutboundMessage) -> HandedOver | SendFailed | Withheld | RetryLater:
+        """The channels are independent: a failure on one does not delay the other."""
+        try:
+            return send(self.carriers, out)
+        except GatewayMisconfiguredError as error:
+            return withheld(error, unsure=out.inquire_first)
+        except GatewayUnavailableError as error:
+            unsure = out.inquire_first  # what was not known before is not known now
+            return RetryLater(Retry(error.retry_after, why_away(error), error.spends_a_try, unsure))
+        except GatewayUnsureError as error:
+            return RetryLater(Retry(ASK_AGAIN, why_unsure(error), unsure=True))
+
+    def preload_orders(self, orders: Sequence[SendCode], work: UnitOfWork) -> None:
         work.messages.load(out.message for order in orders for out in order.outs)
 
-    def conclude(self, order: Order, answer: Answer, work: Work) -> Outcome:
+    def conclude(self, order: SendCode, answer: CodeResults, work: UnitOfWork) -> Outcome:
+        later = []
         for out, each in zip(order.outs, answer.each, strict=True):
-            if not isinstance(each, Later):
+            if isinstance(each, Withheld):
+                later.append(kept(work, out, each))
+            elif isinstance(each, RetryLater):
+                later.append(each.retry)
+            else:
                 self._ended(order, out, each, work)
-        later = [each.retry for each in answer.each if isinstance(each, Later)]
         if not later:
             return Done()
         unsure = any(retry.unsure for retry in later)
         return structs.replace(min(later, key=lambda retry: retry.after), unsure=unsure)
 
-    def _ended(self, order: Order, out: Outgoing, each: Handed | Failed, work: Work) -> None:
-        handed(work, out.message, each, out.address_hash)
-        what, why = ("failed", each.code) if isinstance(each, Failed) else ("sent", "")
-        work.decide(
-            order.certificate, "code", what, why, channel=out.channel.value, message=out.message
+    def _ended(
+        self, order: SendCode, out: OutboundMessage, each: HandedOver | SendFailed, work: UnitOfWork
+    ) -> None:
+        record_result(work, out, each, self.carriers.gate)
+        failed = isinstance(each, SendFailed)
+        work.record_decision(
+            order.certificate,
+            DecisionKind.CODE_FAILED if failed else DecisionKind.CODE_SENT,
+            carrier_said(each.code) if isinstance(each, SendFailed) else None,
+            channel=out.channel.value,
+            message=out.message,
         )
 
 

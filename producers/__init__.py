@@ -1,1 +1,1 @@
-"""What happened: facts into the log."""
+"""Events into the outbox, and the relay to Kafka."""

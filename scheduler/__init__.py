@@ -1,1 +1,1 @@
-"""When: the jobs and their timetable."""
+"""The scheduler: jobs and their timetable."""

@@ -1,4 +1,4 @@
-"""The jobs, each from stored state: how often or how late it runs changes nothing but the hour."""
+"""The jobs, each from stored state, so that runs may be late or repeated."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING
 
 from producers import certificates as producer
 from producers import renewals as renewal_producer
-from renewal import cycle
-from renewal.rules import ladder
-from renewal.rules.taipei import whole_second
+from renewal.lifecycle import recordings
+from renewal.lifecycle.certificates import leave_window
+from renewal.lifecycle.renewals import WAITS_FOR_CUSTOMER
+from renewal.rules import reminder_schedule
 from renewal.store import certificates as queries
+from renewal.store import recordings as recording_queries
 from renewal.store import renewals as renewal_queries
+from schema.states import RenewalState
+from schema.taipei import whole_second
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from renewal.cycle import Policies
+    from renewal.db.engine import Store
+    from renewal.db.unit_of_work import UnitOfWork
+    from renewal.rules.policies import Policies
     from renewal.store.certificates import Due
-    from renewal.store.engine import Store
-    from renewal.store.work import Work
     from schema.policy import Policy
 
 PAGE = 500
@@ -30,9 +34,7 @@ _EVER = datetime(1, 1, 2, tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """
-    What one run has done. ``full``: there was more, and the next run gets to it.
-    """
+    """The result of one run. ``full``: there was more, and the next run gets to it."""
 
     announced: int = 0
     full: bool = False
@@ -42,8 +44,8 @@ def scan(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: int 
     """
     Announce each certificate once, when it enters its renewal window.
 
-    The event and the mark are one transaction, a page each; every certificate looked at
-    is announced for good, so that a full run is followed by one that gets further.
+    The event and the mark are one transaction for each page; every certificate of a page is
+    announced for good, so that each run makes progress.
     """
     announced = 0
     for policy in policies.by_product.values():
@@ -58,13 +60,11 @@ def scan(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: int 
 def would_announce(
     store: Store, policies: Policies, *, at_most: int = AT_MOST
 ) -> Iterator[tuple[Policy, Due]]:
-    """
-    What ``scan`` would announce now, without announcing it.
-    """
+    """What ``scan`` would announce now, without announcing it."""
     for policy in policies.by_product.values():
         after: Due | None = None
         while True:
-            with store.look() as look:
+            with store.snapshot() as look:
                 found = _entered(look, policy, after, min(PAGE, at_most))
             yield from ((policy, due) for due in found)
             at_most -= len(found)
@@ -75,21 +75,21 @@ def would_announce(
 
 def leave(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: int = PAGE) -> Scan:
     """
-    Say once of each certificate that its window has closed without a renewal.
+    Announce once for each certificate that its window has closed without a renewal.
 
-    One that is being renewed stays: the decision to renew it was made in time.
+    One that is being renewed stays: its renewal was requested in time.
     """
     left = 0
     for policy in policies.by_product.values():
         after: Due | None = None
         found: list[Due] = []
         while left < at_most and (after is None or len(found) == page):
-            with store.work() as work:
+            with store.transaction() as work:
                 found = _left(work, policy, after, page)
                 gone = _not_busy(work, found)[: at_most - left]
                 work.certificates.load(gone)
                 for certificate in map(work.certificates.get, gone):
-                    producer.window_left(work, certificate)
+                    leave_window(work, certificate)
             left += len(gone)
             if not found:
                 break
@@ -97,12 +97,12 @@ def leave(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: int
     return Scan(announced=left, full=left >= at_most)
 
 
-def _not_busy(work: Work, found: list[Due]) -> list[int]:
+def _not_busy(work: UnitOfWork, found: list[Due]) -> list[int]:
     busy = renewal_queries.under_way(work, [due.id for due in found])
     return [due.id for due in found if due.id not in busy]
 
 
-def _entered(work: Work, policy: Policy, after: Due | None, at_most: int) -> list[Due]:
+def _entered(work: UnitOfWork, policy: Policy, after: Due | None, at_most: int) -> list[Due]:
     now = whole_second(work.at)
     return queries.not_yet_announced(
         work,
@@ -114,7 +114,7 @@ def _entered(work: Work, policy: Policy, after: Due | None, at_most: int) -> lis
     )
 
 
-def _left(work: Work, policy: Policy, after: Due | None, at_most: int) -> list[Due]:
+def _left(work: UnitOfWork, policy: Policy, after: Due | None, at_most: int) -> list[Due]:
     closed = whole_second(work.at) - timedelta(days=policy.window.after_days, microseconds=1)
     return queries.left_unrenewed(
         work, policy.product, since=_EVER, until=closed, after=after, at_most=at_most
@@ -124,16 +124,14 @@ def _left(work: Work, policy: Policy, after: Due | None, at_most: int) -> list[D
 def _pages(
     store: Store,
     policy: Policy,
-    ask: Callable[[Work, Policy, Due | None, int], list[Due]],
+    ask: Callable[[UnitOfWork, Policy, Due | None, int], list[Due]],
     at_most: int,
     page: int,
-) -> Iterator[tuple[list[Due], Work]]:
-    """
-    One transaction for each page, until a page is not full or ``at_most`` is reached.
-    """
+) -> Iterator[tuple[list[Due], UnitOfWork]]:
+    """One transaction for each page, until a page is not full or ``at_most`` is reached."""
     after: Due | None = None
     while at_most > 0:
-        with store.work() as work:
+        with store.transaction() as work:
             found = ask(work, policy, after, min(page, at_most))
             if found:
                 yield found, work
@@ -143,12 +141,10 @@ def _pages(
 
 
 def remind(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: int = PAGE) -> Scan:
-    """
-    Say of each certificate whose next threshold has passed that a reminder may be owed.
-    """
+    """Announce each certificate whose next threshold has passed, because a reminder may be owed."""
     said = 0
     while said < at_most:
-        with store.work() as work:
+        with store.transaction() as work:
             found = queries.to_remind(work, min(page, at_most - said))
             work.certificates.load(found)
             for certificate in map(work.certificates.get, found):
@@ -165,23 +161,37 @@ def remind(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: in
 
 def tend(store: Store, policies: Policies, *, page: int = PAGE) -> Scan:
     """
-    Give up what its customers have left lying, remind those who have not collected yet, and pay
-    back what was paid for a renewal that can no longer be.
+    Abandon stale renewals, send collection reminders, and refund payments for renewals that can no
+    longer take place, and raise what a branch has not recorded in time.
 
-    Given up is only what waits for the customer: while the bank's or the CA's answer is
-    not known, a renewal stays as it is.
+    Only what waits for the customer is abandoned: while the answer of the bank or the CA is not
+    known, a renewal stays as it is.
     """
-    return Scan(announced=_waiting(store, policies, page) + _paid_in_vain(store, policies, page))
+    acted = _waiting(store, policies, page) + _paid_in_vain(store, policies, page)
+    return Scan(announced=acted + _not_recorded(store, page))
+
+
+def _not_recorded(store: Store, page: int) -> int:
+    """Each is read as due once: a page that is done is not found again."""
+    acted = 0
+    while True:
+        with store.transaction() as work:
+            found = recording_queries.fallen_due(work, page)
+            for row in found:
+                recordings.fall_overdue(work, row)
+        acted += len(found)
+        if len(found) < page:
+            return acted
 
 
 def _paid_in_vain(store: Store, policies: Policies, page: int) -> int:
     """
-    I4: by whatever door the certificate has gone: its window has closed while it was suspended,
-    another one was taken in for its slot.
+    I4: in whatever way the certificate became unrenewable: suspended until its window closed, or
+    its slot taken by an imported one.
     """
     acted, after = 0, ""
     while True:
-        with store.work() as work:
+        with store.transaction() as work:
             found = renewal_queries.paid_for_what_has_ended(work, after, page)
             work.certificates.load(payment.certificate for payment in found)
             for payment in found:
@@ -194,9 +204,9 @@ def _paid_in_vain(store: Store, policies: Policies, page: int) -> int:
 def _waiting(store: Store, policies: Policies, page: int) -> int:
     acted, after = 0, ""
     while True:
-        with store.work() as work:
+        with store.transaction() as work:
             found = renewal_queries.waiting_since(
-                work, cycle.WAITS_FOR_CUSTOMER, work.at - timedelta(hours=1), after, page
+                work, WAITS_FOR_CUSTOMER, work.at - timedelta(hours=1), after, page
             )
             for renewal in found:
                 policy = policies.by_product.get(renewal.product)
@@ -205,9 +215,11 @@ def _waiting(store: Store, policies: Policies, page: int) -> int:
                 if work.at - renewal.moved_at >= timedelta(days=policy.abandon_after_days):
                     renewal_producer.given_up(work, renewal, policies)
                     acted += 1
-                elif renewal.state != "requested":
+                elif renewal.state != RenewalState.REQUESTED:
                     told = renewal.collected_told
-                    step = ladder.collect_owed(work.at, renewal.moved_at, policy, told)
+                    step = reminder_schedule.collection_reminder_owed(
+                        work.at, renewal.moved_at, policy, told
+                    )
                     if step is not None:
                         renewal_producer.not_collected(work, renewal, step)
                         acted += 1

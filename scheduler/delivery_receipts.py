@@ -1,4 +1,4 @@
-"""Asks carriers what became of the text messages of which they have said nothing."""
+"""Asks carriers for the missing delivery receipts of text messages."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from producers import messages as producer
+from renewal.db.retry import retry_on_conflict
 from renewal.errors import GatewayRefusedError, GatewayUnavailableError, GatewayUnsureError
-from renewal.gateways.sms.port import Report
+from renewal.gateways.sms.port import DeliveryReport
 from renewal.store import messages as queries
-from renewal.store.again import decides_again
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from renewal.db.engine import Store
+    from renewal.db.rows import Message
     from renewal.gateways.sms.port import SmsGateway
-    from renewal.store.engine import Store
-    from renewal.store.rows import Message
 
 PAGE = 20  #: calls between two transactions, so that a stopping process waits for few
 AT_MOST = 2_000
@@ -26,14 +26,12 @@ ASK_AFTER = timedelta(minutes=15)
 #: After so long a reminder has not arrived, whatever has become of it.
 GIVE_UP_AFTER = timedelta(hours=6)
 
-Answers = list[tuple[str, Report, str]]
+Answers = list[tuple[str, DeliveryReport, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """
-    What one run has heard. ``after``: where the next run begins; empty, when all were asked.
-    """
+    """The result of one run. ``after``: where the next run begins; empty when all were asked."""
 
     ended: int = 0
     given_up: int = 0
@@ -49,13 +47,13 @@ def ask(
     at_most: int = AT_MOST,
 ) -> Asked:
     """
-    Ask for the end of each message that was handed over longer ago than ``ask_after``.
+    Ask for the receipt of each message that was sent longer ago than ``ask_after``.
 
-    A page is read, asked without a transaction, and put on record in one transaction.
+    A page is read, asked about without a transaction, and recorded in one transaction.
     """
     ended = given_up = looked_at = 0
     while looked_at < at_most:
-        with store.look() as look:
+        with store.snapshot() as look:
             page = list(queries.unreported(look, look.at - ask_after, after, PAGE))
         answers, answering = _asked(sms, page)
         heard, silent = _on_record(store, page, answers)
@@ -70,9 +68,7 @@ def ask(
 
 
 def _asked(sms: SmsGateway, page: Sequence[Message]) -> tuple[Answers, bool]:
-    """
-    Ask for each; the second value is no as soon as the carrier cannot be asked.
-    """
+    """Ask about each; the second value is false as soon as the carrier cannot be asked."""
     answers: Answers = []
     for message in page:
         try:
@@ -85,11 +81,11 @@ def _asked(sms: SmsGateway, page: Sequence[Message]) -> tuple[Answers, bool]:
     return answers, True
 
 
-@decides_again
+@retry_on_conflict
 def _on_record(store: Store, page: Sequence[Message], answers: Answers) -> tuple[int, int]:
     if not page:
         return 0, 0
-    with store.work() as work:
+    with store.transaction() as work:
         work.messages.load(message.id for message in page)
         ended = sum(producer.reported(work, *answer) for answer in answers)
         late = [

@@ -1,0 +1,1 @@
+"""Sends reminders: which certificates are due, on which channel, each once."""
