@@ -1,1 +1,1 @@
-"""Where it is written: the branch's consumer, the card protocol and its readers."""
+"""The branch station: token protocols, readers, journal and screen."""

@@ -13,11 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from token_station.driver import TokenSession, UnsupportedError
-from token_station.keys import key_from_spki, key_of_certificate
+from token_station.errors import UnsupportedError
+from token_station.piv.keys import key_from_spki, key_of_certificate
 
 if TYPE_CHECKING:
     from cryptography.utils import Buffer
+
+    from token_station.port import TokenSession
 
 
 def csr(session: TokenSession, place: str, pin: str, *, last_try_released: bool = False) -> bytes:
@@ -86,9 +88,7 @@ def card_private_key(
 
 
 class _OnCard:
-    """
-    One place of one token with the PIN that opens it; shows neither.
-    """
+    """One place of one token with the PIN that opens it; shows neither."""
 
     def __init__(self, session: TokenSession, place: str, pin: str, *, released: bool) -> None:
         self._session = session
@@ -105,9 +105,7 @@ class _OnCard:
 
 
 class _EllipticCurveKey(ec.EllipticCurvePrivateKey):
-    """
-    A P-256 key that stays on its token.
-    """
+    """A P-256 key that stays on its token."""
 
     def __init__(self, signer: _OnCard, public: ec.EllipticCurvePublicKey) -> None:
         self._signer = signer
@@ -144,9 +142,7 @@ class _EllipticCurveKey(ec.EllipticCurvePrivateKey):
 
 
 class _RsaKey(rsa.RSAPrivateKey):
-    """
-    An RSA key that stays on its token.
-    """
+    """An RSA key that stays on its token."""
 
     def __init__(self, signer: _OnCard, public: rsa.RSAPublicKey) -> None:
         self._signer = signer

@@ -1,153 +1,93 @@
-"""The branch's consumer: waits for the right token, renews it step by step, and proves it."""
+"""The station: waits for the right token, renews it step by step, and proves it."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import logging
-from dataclasses import dataclass, field
-from datetime import timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from renewal.eventlog.trace import About, trace_id
+from renewal.eventlog.port import LogUnavailableError
+from renewal.eventlog.trace import trace_context, trace_id
 from renewal.rules.proof import ProofError
-from renewal.sealing import NotForUsError, opened
+from renewal.rules.serials import token_serial
+from renewal.rules.token_keys import WriteKeys
+from renewal.sealing import NotForUsError, opened, write_key_of
 from schema.codec import UnreadableEventError, decode
 from schema.events import (
     StationEvent,
     TokenCertificateReady,
-    TokenDeclined,
     TokenEvent,
+    TokenJob,
     TokenJobEnded,
-    TokenJobRequested,
-    TokenRequestSigned,
-    TokenWritten,
 )
-from token_station import signing
-from token_station.driver import (
-    BadPinFormatError,
-    CardRemovedError,
-    KeyMismatchError,
-    LastTryError,
-    MalformedAnswerError,
-    NoFreePlaceError,
-    NotAuthorizedError,
-    PinBlockedError,
-    PinWrongError,
-    TokenError,
-    TooLargeError,
-    UnsupportedError,
-)
-from token_station.journal import Entry, Journal, Step
-from token_station.keys import ALGORITHMS, P256
-from token_station.piv import PivSession, open_token
+from schema.reasons import TokenReason
+from token_station import job_events
+from token_station.enrolment import PREPARATION, TokenEnrolment, is_unmarked, prepared
+from token_station.errors import CardRemovedError, LastTryError, NoSerialError, TokenError
+from token_station.journal import Journal, JournalEntry, Step
+from token_station.operators import AssignsSerials, OperatorPrompt
+from token_station.port import SharedReader
+from token_station.reader_views import ReaderStatus, ReaderView
+from token_station.token_renewal import TokenRenewal
+from token_station.tokens import open_blank, open_token
+from token_station.trust_anchors import TrustAnchors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from renewal.clock import Clock
-    from renewal.eventlog.port import EventLog, Record
-    from renewal.eventlog.port import Reader as LogReader
+    from renewal.eventlog.port import EventLog, LogReader, Record
+    from renewal.rules.statements import StationIdentity
     from renewal.secret import Secret
-    from token_station.driver import Reader
+    from schema.reasons import Reason
+    from token_station.operators import Operator
+    from token_station.port import OpensTokens, TokenReader, TokenSession
+    from token_station.puk_tries import PukTries
 
 log = logging.getLogger(__name__)
 
-NO_KEY = "none"
-#: Trying again with this token would not help.
-IMPOSSIBLE = (
-    NoFreePlaceError,
-    NotAuthorizedError,
-    TooLargeError,
-    KeyMismatchError,
-    UnsupportedError,
-)
 
-
-class Said(StrEnum):
-    """
-    What the station's screen shows of a reader.
-    """
-
-    EMPTY = "no token in the reader"
-    OTHER_TOKEN = "this token has no renewal waiting"  # noqa: S105 - what is seen, no secret
-    WAITS_FOR_PIN = "waits for the PIN"
-    PIN_WRONG = "the PIN is wrong"
-    PIN_BLOCKED = "the PIN is blocked"
-    LAST_TRY = "one try is left: a person must release it"
-    WAITS_FOR_CA = "waits for the new certificate"
-    DONE = "written and proven"
-    DECLINED = "cannot be renewed here"
-    REMOVED = "the token was removed"
-    TROUBLE = "the token did not answer as it should"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """
-    One look at one reader.
-    """
-
-    reader: str
-    said: Said
-    token_serial: str = ""
-    renewal: str = ""
-    tries_left: int | None = None
-    detail: str = ""
-
-
-class Person(Protocol):
-    """
-    Whoever stands at the station.
-    """
-
-    def pin(self, job: Entry, tries_left: int | None) -> str | None:
-        """
-        Return the PIN for this token, or ``None``: not now.
-        """
-        ...
-
-    def releases_last_try(self, job: Entry) -> bool:
-        """
-        Say whether a person has expressly released the last try.
-        """
-        ...
-
-
-def nothing(_point: str) -> None:
-    """
-    Stand where a crash test ends the process.
-    """
+def no_probe(_point: str) -> None:
+    """Do nothing where a crash test ends the process."""
 
 
 @dataclass
 class Station:
-    """
-    Knows the log and its own journal, not the central database.
-    """
+    """Knows the log and its own journal, not the central database."""
 
     branch: str
     log: EventLog
     incoming: LogReader
     journal: Journal
-    readers: Sequence[Reader]
-    person: Person = field(repr=False)
+    readers: Sequence[TokenReader | OpensTokens]
+    operator: Operator = field(repr=False)
+    identity: StationIdentity
     key: Secret
-    management_key: Secret
+    centre: bytes  #: the centre's public key (Ed25519): it has signed each job
+    management_key: Secret | None  #: the common key of tokens that have none of their own
     clock: Clock
-    probe: Callable[[str], None] = nothing
-    _pins: dict[str, str] = field(default_factory=dict, repr=False)
+    probe: Callable[[str], None] = no_probe
+    parallel: int = 1  #: readers that are worked on at once
+    puk_tries: PukTries | None = None
+    anchors: TrustAnchors = field(
+        default_factory=TrustAnchors
+    )  #: whom the bank trusts to vouch for a token
+    is_heard: bool = True  #: the last thing that was on record has reached the log
+    prompt: OperatorPrompt = field(default_factory=OperatorPrompt, init=False, repr=False)
+    _held: dict[str, threading.Lock] = field(default_factory=dict, repr=False)  # by reader
+    _warned: dict[str, str] = field(default_factory=dict, repr=False)  # of the token in a reader
 
     # --- from the log to the journal ------------------------------------------------------------
 
     def take(self, wait: timedelta = timedelta(0)) -> int:
-        """
-        Note what the centre asks in the journal; return how many events were looked at.
-        """
+        """Note what the centre asks in the journal; return how many events were looked at."""
         records = self.incoming.poll(100, wait)
         for record in records:
-            with About(record):
+            with trace_context(record):
                 self._note(record)
         if records:
             self.incoming.commit(records[-1])
@@ -161,34 +101,36 @@ class Station:
         if not isinstance(event, StationEvent) or event.branch != self.branch:
             return
         job = self.journal.job(event.renewal)
-        if isinstance(event, TokenJobRequested) and job is None:
+        if isinstance(event, TokenJob) and job is None:
             self._note_job(event)
         elif job is None or job.step in {Step.DONE, Step.ENDED}:
             return
         elif isinstance(event, TokenCertificateReady) and job.sealed is None:
-            self._write(event.renewal, Step.CERTIFICATE_RECEIVED, sealed=event.sealed)
+            self.record(event.renewal, Step.CERTIFICATE_RECEIVED, sealed=event.sealed)
         elif isinstance(event, TokenJobEnded):
-            self._write(event.renewal, Step.ENDED, why=event.why)
+            self.record(event.renewal, Step.ENDED, why=event.why)
 
-    def _note_job(self, event: TokenJobRequested) -> None:
-        why = _why_impossible(event)
-        if why is not None:
-            self.say(TokenDeclined(renewal=event.renewal, why=why))
-            self._write(event.renewal, Step.ENDED, why=why)
+    def _note_job(self, event: TokenJob) -> None:
+        if not job_events.is_of_centre(event, self.centre):
+            log.critical("a job that the centre has not signed", extra={"renewal": event.renewal})
+            self.publish(job_events.doubted(event), at=self.clock.now())
             return
-        self._write(
-            event.renewal,
-            Step.WAITING,
-            token_serial=event.token_serial,
-            old_certificate_sha256=event.old_certificate_sha256,
-            keep_sha256=event.keep_sha256,
-            algorithm=event.algorithm,
-            challenge=event.challenge,
-        )
+        why = job_events.why_impossible(event)
+        if why is not None:
+            self.publish(job_events.declined(event, why), at=self.clock.now())
+            self.record(event.renewal, Step.ENDED, why=why.stored())
+            return
+        self.record(event.renewal, Step.WAITING, **job_events.job_fields(event))
 
-    def _write(self, renewal: str, step: Step, **added: object) -> Entry:
+    def record(self, renewal: str, step: Step, **added: object) -> JournalEntry:
+        """
+        Put a step on record before it is begun; return the job as it stands now.
+
+        Raises:
+            JournalError: it is not on record, and the step must not be begun.
+        """
         self.probe(f"before {step}")
-        entry = Entry(renewal=renewal, step=step, at=self.clock.now().isoformat(), **added)  # type: ignore[arg-type]
+        entry = JournalEntry(renewal=renewal, step=step, at=self.clock.now().isoformat(), **added)  # type: ignore[arg-type]
         job = self.journal.write(entry)
         # Most steps are taken when no event is at hand: the job's key says which trace it is.
         about = {"renewal": renewal, "step": step.value, "trace_id": trace_id(renewal)}
@@ -198,256 +140,176 @@ class Station:
 
     # --- from the journal to the token ----------------------------------------------------------
 
-    def work(self) -> list[Seen]:
-        """
-        Look at each reader once, and take each job there as far as it goes now.
-        """
-        for job in self.journal.open_jobs():
-            self.say_again(job)
-        seen = [self._look(reader) for reader in self.readers]
-        present = {one.token_serial for one in seen}
-        for gone in self._pins.keys() - present:
-            del self._pins[gone]  # a PIN is kept no longer than its token stays in the reader
-        return seen
+    def work(self) -> list[ReaderView]:
+        """Look at each reader once, and take each job there as far as it goes now."""
+        self._publish_all()
+        views = self._check_readers()
+        self.prompt.keep_only({view.token_serial for view in views})
+        self._publish_all()
+        return views
 
-    def _look(self, reader: Reader) -> Seen:
-        serial, job = "", None
+    def _check_readers(self) -> list[ReaderView]:
+        readers = list(self.readers)
+        if self.parallel == 1 or len(readers) < 2:  # noqa: PLR2004 - one after the other
+            return [self._check_reader(reader) for reader in readers]
+        with ThreadPoolExecutor(self.parallel, thread_name_prefix="reader") as pool:
+            return list(pool.map(self._check_reader, readers))
+
+    @contextmanager
+    def held(self, reader: TokenReader | OpensTokens) -> Iterator[None]:
+        """Keep a reader for one visit, of the station's own or of a person's, and give it back."""
+        with self._held.setdefault(reader.name, threading.Lock()):
+            try:
+                yield
+            finally:
+                if isinstance(reader, SharedReader):
+                    reader.release()
+
+    def _check_reader(self, reader: TokenReader | OpensTokens) -> ReaderView:
+        with self.held(reader):
+            return self._visit(reader)
+
+    def _visit(self, reader: TokenReader | OpensTokens) -> ReaderView:
+        seen = _Seen()
         try:
-            session = open_token(reader, self.management_key.value)
-            serial = session.serial
-            job = next((j for j in self.journal.open_jobs() if j.token_serial == serial), None)
-            if job is None:
-                return Seen(reader=reader.name, said=Said.OTHER_TOKEN, token_serial=serial)
-            visit = _Visit(self, session, job)
-            said = visit.go_on()
+            view = self._worked_on(reader, seen)
         except CardRemovedError:
-            said = Said.REMOVED if serial else Said.EMPTY
-            serial = ""
+            status = ReaderStatus.REMOVED if seen.serial else ReaderStatus.EMPTY
+            view = ReaderView(reader=reader.name, status=status)
         except (TokenError, ProofError, NotForUsError) as error:
-            return Seen(
+            self._warn_once(reader.name, str(error))
+            return ReaderView(
                 reader=reader.name,
-                said=Said.TROUBLE,
-                token_serial=serial,
-                renewal=job.renewal if job else "",
-                detail=str(error),
+                status=ReaderStatus.TROUBLE,
+                token_serial=seen.serial,
+                renewal=seen.job.renewal if seen.job else "",
+                detail=_reason_of(error).stored(),
             )
-        else:
-            return Seen(
+        self._warned.pop(reader.name, None)
+        return view
+
+    def _warn_once(self, reader: str, error: str) -> None:
+        """A token that stays in its reader is looked at every second."""
+        if self._warned.get(reader) != error:
+            self._warned[reader] = error
+            log.warning("token not read", extra={"reader": reader, "error": error})
+
+    def _worked_on(self, reader: TokenReader | OpensTokens, seen: _Seen) -> ReaderView:
+        session = None
+        try:
+            session = self._open(reader)
+            seen.serial = session.serial
+            seen.job = self._job_of(session.serial)
+        except NoSerialError:
+            seen.job = self._job_for_blank(reader.name)
+            if seen.job is None:
+                raise
+        if seen.job is not None and seen.job.is_enrolment:
+            return self._enrolled(reader, seen.job)
+        if seen.job is None or session is None:
+            status = ReaderStatus.OTHER_TOKEN
+            return ReaderView(reader=reader.name, status=status, token_serial=seen.serial)
+        return _gone_on(reader.name, TokenRenewal(self, session, seen.job))
+
+    def _open(self, reader: TokenReader | OpensTokens) -> TokenSession:
+        return open_token(reader, self.write_keys)
+
+    def _enrolled(self, reader: TokenReader | OpensTokens, job: JournalEntry) -> ReaderView:
+        """Make a blank token one of ours, and then its key."""
+        serial = job.token_serial or ""
+        if job.step in PREPARATION:
+            blank = open_blank(reader, token_serial(serial), self.write_keys)
+            view = ReaderView(
                 reader=reader.name,
-                said=said,
+                status=ReaderStatus.DECLINED,
                 token_serial=serial,
                 renewal=job.renewal,
-                tries_left=visit.tries_left,
             )
-        return Seen(reader=reader.name, said=said)
+            try:
+                job = prepared(self, blank, job)
+            except LastTryError:
+                return replace(view, status=ReaderStatus.LAST_TRY)
+            if job.step is Step.DECLINING:
+                return view
+        return _gone_on(reader.name, TokenEnrolment(self, self._open(reader), job))
 
-    def say(self, event: TokenEvent) -> None:
-        self.log.append([event])
-
-    def say_again(self, job: Entry) -> Entry:
-        """
-        Say what is on record and may never have been said; that needs no token.
-        """
-        if job.step is Step.REQUEST_SIGNED:
-            self.say(
-                TokenRequestSigned(
-                    renewal=job.renewal,
-                    token_serial=job.token_serial or "",
-                    csr=job.csr or "",
-                    proof=job.proof or "",
-                )
-            )
-            return self._write(job.renewal, Step.REQUEST_SENT)
-        if job.step is Step.PROVEN:
-            self.say(
-                TokenWritten(
-                    renewal=job.renewal,
-                    certificate_sha256=job.certificate_sha256 or "",
-                    signature=job.signature or "",
-                )
-            )
-            return self._write(job.renewal, Step.DONE)
-        return job
-
-
-def _why_impossible(event: TokenJobRequested) -> str | None:
-    try:
-        base64.b64decode(event.challenge, validate=True)
-    except ValueError:
-        return "the challenge of the job is not base64"
-    if event.algorithm not in ALGORITHMS:
-        return f"a token's key is {' or '.join(ALGORITHMS)}, not {event.algorithm!r}"
-    return None
-
-
-class _Visit:
-    """
-    One token in one reader, and the job that waits for it.
-    """
-
-    def __init__(self, station: Station, session: PivSession, job: Entry) -> None:
-        self.station = station
-        self.session = session
-        self.job = job
-        self.tries_left: int | None = None
-
-    def go_on(self) -> Said:
-        """
-        Go from the last step on record as far as it goes now.
-        """
-        try:
-            if self.job.sealed is not None:
-                return self._write_it()
-            if self.job.csr is not None:
-                return Said.WAITS_FOR_CA
-            return self._ask_for_it()
-        except PinWrongError as error:
-            self._forget_pin()
-            self.tries_left = error.left
-            return Said.PIN_WRONG
-        except LastTryError:
-            return Said.LAST_TRY
-        except BadPinFormatError:
-            self._forget_pin()
-            return Said.PIN_WRONG
-        except PinBlockedError:
-            self._forget_pin()
-            return self._declined("the PIN is blocked", Said.PIN_BLOCKED)
-        except IMPOSSIBLE as error:
-            return self._declined(str(error), Said.DECLINED)
-
-    # --- the request ----------------------------------------------------------------------------
-
-    def _ask_for_it(self) -> Said:
-        old = self._place_of_old()
-        if old is None:
-            return self._declined("the certificate in force is not on this token", Said.DECLINED)
-        if self.job.step is Step.WAITING:
-            self.job = self._on_record(Step.SEEN)
-        pin = self._pin()
-        if pin is None:
-            return Said.WAITS_FOR_PIN
-        if self.job.spki is None:
-            self._make_key(pin)
-        place, spki = self.job.place or "", bytes.fromhex(self.job.spki or "")
-        self.session.remember_key(place, spki)
-        csr = signing.csr(self.session, place, pin)
-        proof = signing.renewal_proof(self.session, old, pin, csr)
-        self.job = self._on_record(
-            Step.REQUEST_SIGNED,
-            csr=base64.b64encode(csr).decode(),
-            proof=base64.b64encode(proof).decode(),
-        )
-        self.job = self.station.say_again(self.job)
-        return Said.WAITS_FOR_CA
-
-    def _make_key(self, pin: str) -> None:
-        """
-        The place, and which key it holds, are on record before that key is destroyed.
-
-        Whoever comes back and finds another key there knows that it was made, although the
-        card's answer was lost: no second one is made.
-        """
-        if self.job.place is None:
-            self.job = self._on_record(Step.PIN_VERIFIED)
-        place, algorithm = self._free_place(), self.job.algorithm or P256
-        there = self.session.find_key(place, algorithm, pin=pin)
-        found = NO_KEY if there is None else hashlib.sha256(there).hexdigest()
-        if self.job.place is None:
-            self.job = self._on_record(Step.MAKING_KEY, place=place, key_before=found)
-        if there is None or self.job.key_before in {None, found}:
-            self.station.probe("before the call")
-            there = self.session.generate(place, algorithm)
-            self.station.probe("after the call")
-        self.job = self._on_record(Step.KEY_MADE, spki=there.hex())
-
-    def _free_place(self) -> str:
-        """
-        The place that is on record, or one that holds nothing to be kept.
-
-        Raises:
-            NoFreePlaceError
-        """
-        kept = [one for one in self.session.certificates() if self._is_kept(one.der)]
-        free = self.session.choose_place(keep=[one.der for one in kept])
-        if self.job.place in {one.place for one in kept}:
-            raise NoFreePlaceError(f"{self.job.place} holds a certificate to be kept by now")
-        return self.job.place or free
-
-    def _is_kept(self, der: bytes) -> bool:
-        return hashlib.sha256(der).hexdigest() in (self.job.keep_sha256 or ())
-
-    def _place_of_old(self) -> str | None:
-        for one in self.session.certificates():
-            if hashlib.sha256(one.der).hexdigest() == self.job.old_certificate_sha256:
-                return one.place
+    def _job_for_blank(self, reader: str) -> JournalEntry | None:
+        """The enrolment whose token this is, which tells no serial itself: a person says so."""
+        if not isinstance(self.operator, AssignsSerials):
+            return None
+        for job in self.journal.open_jobs():
+            if is_unmarked(job) and self.prompt.ask_assignment(self.operator, job, reader):
+                return job
         return None
 
-    # --- the certificate ------------------------------------------------------------------------
+    def _job_of(self, serial: str) -> JournalEntry | None:
+        """
+        The job that waits for the token, however its serial is written in the bank's files.
+        """
+        known = token_serial(serial)
+        waiting = self.journal.open_jobs()
+        return next((job for job in waiting if token_serial(job.token_serial or "") == known), None)
 
-    def _write_it(self) -> Said:
-        job, session = self.job, self.session
-        place = job.place or ""
-        der = opened(self.station.key, job.sealed or "", job.renewal)
-        pin = self._pin()
-        if pin is None:
-            return Said.WAITS_FOR_PIN
-        session.remember_key(place, bytes.fromhex(job.spki or ""))
-        there = self._there(place)
-        if there is not None and self._is_kept(there):
-            raise NoFreePlaceError(f"{place} holds a certificate to be kept by now")
-        if there != der:
-            self.job = self._on_record(Step.WRITING)
-            self.station.probe("before the call")
-            session.write_certificate(place, der, pin=pin)  # the key in that place signs first
-            self.station.probe("after the call")
-        self.job = self._on_record(Step.WRITTEN)
-        signature = session.sign(place, base64.b64decode(job.challenge or ""), pin=pin)
-        self.job = self._on_record(
-            Step.PROVEN,
-            certificate_sha256=hashlib.sha256(der).hexdigest(),
-            signature=base64.b64encode(signature).decode(),
-        )
-        self.job = self.station.say_again(self.job)
-        return Said.DONE
+    @property
+    def write_keys(self) -> WriteKeys:
+        common = self.management_key.value if self.management_key else None
+        return WriteKeys(common=common, of_job=self._key_of_job)
 
-    def _there(self, place: str) -> bytes | None:
+    def _key_of_job(self, serial: str) -> bytes | None:
+        job = self._job_of(serial)
+        if job is None or job.write_key is None:
+            return None
+        return opened(self.key, job.write_key, write_key_of(job.renewal))
+
+    # --- from the journal to the log ------------------------------------------------------------
+
+    def _publish_all(self) -> None:
+        """
+        Publish what is on record: never while a token is held, for that may wait for the network.
+
+        Where the log is not reached, the work goes on, and it is published at the next time.
+        """
         try:
-            return self.session.read_certificate(place)
-        except MalformedAnswerError:
-            return None  # half a certificate, or none at all: it is written over
+            for job in self.journal.open_jobs():
+                self.publish_pending(job)
+        except LogUnavailableError:
+            self.is_heard = False
+        else:
+            self.is_heard = True
 
-    # --- the person -----------------------------------------------------------------------------
+    def publish_pending(self, job: JournalEntry) -> JournalEntry:
+        """Publish what is on record and may never have been published; that needs no token."""
+        event = job_events.pending_event(job)
+        if event is None:
+            return job
+        self.publish(event, at=datetime.fromisoformat(job.at))
+        return self.record(job.renewal, job_events.PUBLISHED_AS[job.step])
 
-    def _pin(self) -> str | None:
+    def publish(self, event: TokenEvent, *, at: datetime) -> None:
         """
-        Ask once for each visit; what was typed stays in memory while the token stays in the reader.
+        Publish it, signed with this station's own key. ``at``: of the step that it reports, so
+        that what is published a second time is the same fact.
         """
-        serial, pins = self.session.serial, self.station._pins  # noqa: SLF001 - one room
-        if serial not in pins:
-            self.tries_left = left = self.session.tries_left()
-            if left == 0:
-                raise PinBlockedError("the PIN is blocked: only the unblocking code helps")
-            pin = self.station.person.pin(self.job, left)
-            if pin is None:
-                return None
-            # Tried once, before anything is begun with it; a wrong one is not remembered. Where
-            # the token does not tell, this may be the last try.
-            released = left in {1, None} and self.station.person.releases_last_try(self.job)
-            self.session.verify_pin(pin, last_try_released=released)
-            pins[serial] = pin
-        return pins[serial]
+        self.log.append([self.identity.signed(event, at=at)])
 
-    def _forget_pin(self) -> None:
-        self.station._pins.pop(self.session.serial, None)  # noqa: SLF001
 
-    def _declined(self, why: str, said: Said) -> Said:
-        """
-        Tell the centre that this cannot be done here; nothing more is tried with this job.
-        """
-        self.station.say(TokenDeclined(renewal=self.job.renewal, why=why))
-        self.job = self._on_record(Step.ENDED, why=why)
-        return said
+@dataclass
+class _Seen:
+    """What is known of a reader's token when an error ends the visit."""
 
-    def _on_record(self, step: Step, **added: object) -> Entry:
-        return self.station._write(self.job.renewal, step, **added)  # noqa: SLF001
+    serial: str = ""
+    job: JournalEntry | None = None
+
+
+def _gone_on(reader: str, work: TokenRenewal) -> ReaderView:
+    return ReaderView(
+        reader=reader,
+        status=work.go_on(),
+        token_serial=work.session.serial,
+        renewal=work.job.renewal,
+        tries_left=work.tries_left,
+    )
+
+
+def _reason_of(error: TokenError | ProofError | NotForUsError) -> Reason:
+    return TokenReason.NOT_FOR_US.why() if isinstance(error, NotForUsError) else error.reason

@@ -1,4 +1,4 @@
-"""Recovers a public key that a card does not tell from signatures of its private key."""
+"""Recovers a public key from signatures of its private key."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from token_station.driver import KeyMismatchError, TokenError
-from token_station.keys import RSA_BITS, CardKey
+from token_station.errors import KeyMismatchError, TokenError
+from token_station.piv.keys import RSA_BITS, CardKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,16 +34,12 @@ SMALL = 1 << 16
 
 
 class NotRecoveredError(TokenError):
-    """
-    The signatures are not those of one key of that kind.
-    """
+    """The signatures are not those of one key of that kind."""
 
 
 @dataclass(frozen=True)
-class Signed:
-    """
-    A message, and what the card has made of it: ECDSA with SHA-256, DER.
-    """
+class SignedSample:
+    """A message, and what the card has made of it: ECDSA with SHA-256, DER."""
 
     data: bytes
     signature: bytes
@@ -52,7 +48,7 @@ class Signed:
 # --- P-256 --------------------------------------------------------------------------------------
 
 
-def p256_key(first: Signed, second: Signed) -> CardKey:
+def p256_key(first: SignedSample, second: SignedSample) -> CardKey:
     """
     Return the only P-256 key of which both are signatures.
 
@@ -69,7 +65,7 @@ def p256_key(first: Signed, second: Signed) -> CardKey:
     raise NotRecoveredError("the signatures are not those of one P-256 key")
 
 
-def _fits(key: CardKey, signed: Signed) -> bool:
+def _fits(key: CardKey, signed: SignedSample) -> bool:
     try:
         key.check(signed.data, signed.signature)
     except KeyMismatchError:
@@ -77,7 +73,7 @@ def _fits(key: CardKey, signed: Signed) -> bool:
     return True
 
 
-def _candidates(signed: Signed) -> Iterator[tuple[int, int]]:
+def _candidates(signed: SignedSample) -> Iterator[tuple[int, int]]:
     r, s = _numbers(signed.signature)
     digest = int.from_bytes(hashlib.sha256(signed.data).digest(), "big")
     inverse = pow(r, -1, N)
@@ -102,18 +98,14 @@ def _numbers(signature: bytes) -> tuple[int, int]:
 
 
 def _root(x: int) -> int | None:
-    """
-    Return a y for that x, if there is one; p is 3 modulo 4.
-    """
+    """Return a y for that x, if there is one; p is 3 modulo 4."""
     square = (x * x * x - 3 * x + B) % P
     y = pow(square, (P + 1) // 4, P)
     return y if y * y % P == square else None
 
 
 def _sum_of(a: int, p: Point, b: int, q: Point) -> Point:
-    """
-    Return a·p + b·q, both at once (Shamir's trick). Public numbers only: its time may vary.
-    """
+    """Return a·p + b·q, both at once (Shamir's trick). Public numbers only: its time may vary."""
     both, found = _add(p, q), None
     for bit in range(max(a.bit_length(), b.bit_length()) - 1, -1, -1):
         found = _add(found, found)

@@ -1,19 +1,26 @@
-"""Packs what a PIV card keeps into its objects (NIST SP 800-73-4 part 1, appendix A)."""
+"""Packs the data objects of a PIV card (NIST SP 800-73-4 part 1, appendix A)."""
 
 from __future__ import annotations
 
 import gzip
 import zlib
 
-from token_station.apdu import inside, parse, tlv
-from token_station.driver import MalformedAnswerError, TooLargeError, UnsupportedError
+from renewal.rules.ber import without_filling
+from schema.reasons import TokenReason
+from token_station.errors import MalformedAnswerError, NoSerialError, TooLargeError
+from token_station.piv.apdu import inside, parse, tlv
 
 GUARANTEED = 1_905  #: bytes that every card has for a certificate object (table 7)
 MOST = 2_800  #: a card was seen to refuse 3,000 bytes, and to destroy the old object by it
 MOST_UNPACKED = 0x8000
 GUID = 16  #: bytes; SP 800-73-4 part 1, table 9
-GZIP = 16 + zlib.MAX_WBITS
+EITHER = 32 + zlib.MAX_WBITS  #: gzip or zlib, as its head says
 PACKED = 0x01  #: CertInfo: the certificate is in gzip format
+PACKED_BEFORE = 0x80  #: the same bit before SP 800-73-3
+NET_ID = b"\x01\x00"  #: then the length in two bytes, then zlib: SecMaker's Net iD
+NET_ID_HEAD = 4
+ZLIB_CHECK = 31
+SEQUENCE = b"\x30"
 
 
 def certificate_container(der: bytes) -> bytes:
@@ -27,10 +34,8 @@ def certificate_container(der: bytes) -> bytes:
     if len(container) > GUARANTEED:
         container = min(container, _container(gzip.compress(der, mtime=0), PACKED), key=len)
     if len(container) > MOST:
-        raise TooLargeError(
-            f"the certificate needs {len(container)} bytes, the token takes {MOST}: "
-            "nothing was written"
-        )
+        reason = TokenReason.CERTIFICATE_TOO_LARGE.why(bytes=len(container), limit=MOST)
+        raise TooLargeError(reason=reason)
     return container
 
 
@@ -41,11 +46,17 @@ def certificate_in(container: bytes) -> bytes | None:
     Raises:
         MalformedAnswerError: it is neither empty nor a certificate's object.
     """
+    if container[:1] == SEQUENCE:  # the bare certificate, as some tools have written it
+        return without_filling(container)
     fields = parse(container)
-    der = fields.get(0x70, b"")
-    if not der:
+    kept = fields.get(0x70, b"")
+    if not kept:
         return None
-    return _unpacked(der) if fields.get(0x71, b"\x00") == bytes([PACKED]) else der
+    if kept[:1] == SEQUENCE:  # whatever the CertInfo says of it
+        return without_filling(kept)
+    if _is_packed(kept, fields.get(0x71, b"")):
+        return _unpacked(kept)
+    return kept
 
 
 def serial_in(chuid: bytes) -> str:
@@ -56,11 +67,11 @@ def serial_in(chuid: bytes) -> str:
     serial is these eight digits.
 
     Raises:
-        MalformedAnswerError, UnsupportedError: the GUID is missing or zero.
+        MalformedAnswerError, NoSerialError: the GUID is missing or zero.
     """
     guid = inside(chuid, 0x34)
     if len(guid) != GUID or not any(guid):
-        raise UnsupportedError("the token has no serial of its own (GUID in its CHUID)")
+        raise NoSerialError("the token has no serial of its own (GUID in its CHUID)")
     return guid[12:].hex() if not any(guid[:12]) else guid.hex()
 
 
@@ -85,12 +96,25 @@ def _container(der: bytes, info: int) -> bytes:
     return tlv(0x70, der) + tlv(0x71, bytes([info])) + tlv(0xFE, b"")
 
 
+def _is_packed(kept: bytes, info: bytes) -> bool:
+    """Say so by the first bytes; else by CertInfo, whose bits makers have read in either order."""
+    begins = kept.startswith((b"\x1f\x8b", NET_ID)) or _is_zlib(kept)
+    return begins or (len(info) == 1 and bool(info[0] & (PACKED | PACKED_BEFORE)))
+
+
+def _is_zlib(kept: bytes) -> bool:
+    head = int.from_bytes(kept[:2], "big")
+    return kept[:1] == b"\x78" and head % ZLIB_CHECK == 0  # RFC 1950, 2.2
+
+
 def _unpacked(packed: bytes) -> bytes:
-    unzip = zlib.decompressobj(GZIP)
+    if packed.startswith(NET_ID):
+        packed = packed[NET_ID_HEAD:]
+    unzip = zlib.decompressobj(EITHER)
     try:
         der = unzip.decompress(packed, MOST_UNPACKED)
     except zlib.error as error:
-        raise MalformedAnswerError("the token's certificate is not in gzip format") from error
+        raise MalformedAnswerError("the token's certificate cannot be unpacked") from error
     if not unzip.eof:
         raise MalformedAnswerError("the token's certificate is cut off or far too large")
     return der

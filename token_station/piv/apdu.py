@@ -6,7 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from token_station.driver import CardError, MalformedAnswerError, SharedTransport, Transport
+from token_station.errors import CardError, MalformedAnswerError
+from token_station.port import SharedTransport, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,14 +20,14 @@ MOST_PARTS = 128  #: of one answer: 32 KiB, no object of a PIV card comes near i
 MORE, LENGTH_CORRECTED = 0x61, 0x6C  #: first byte of the status words (ISO 7816-4, table 5)
 LONG = 0x80  #: a length byte from here on tells how many bytes tell the length
 TWO_BYTE_TAG = 0x1F
-LONGEST_LENGTH = 3  #: bytes that tell a length; NIST SP 800-73-4 needs no more
+LONGEST_LENGTH = 4  #: bytes that tell a length; some makers write lengths in four
+FILLING = frozenset((0x00, 0xFF))  #: before, between and after TLVs (ISO 7816-4, 5.2.2)
+_LAST = b"\xfe"  #: the error code, which old YubiKeys write without its length
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """
-    One command with its whole data, however long; ``answers`` if it wants data back.
-    """
+    """One command with its whole data, however long; ``answers`` if it wants data back."""
 
     ins: int
     p1: int = 0x00
@@ -50,20 +51,27 @@ class Command:
         return [*chained, b"\x00" + head + body + tail]
 
 
-class Channel:
-    """
-    One conversation with one card.
-    """
+class CardChannel:
+    """One conversation with one card."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def exclusive(self) -> AbstractContextManager[None]:
-        """
-        Keep other programs' commands out, where there can be any.
-        """
+        """Keep other programs' commands out, where there can be any."""
         if isinstance(self._transport, SharedTransport):
             return self._transport.exclusive()
+        return nullcontext()
+
+    @property
+    def is_shared(self) -> bool:
+        """Say whether other programs reach the card too."""
+        return isinstance(self._transport, SharedTransport)
+
+    def lent(self) -> AbstractContextManager[None]:
+        """Let other programs at the card for a while."""
+        if isinstance(self._transport, SharedTransport):
+            return self._transport.lent()
         return nullcontext()
 
     def send(self, command: Command) -> tuple[bytes, int]:
@@ -100,7 +108,10 @@ class Channel:
         for _ in range(MOST_PARTS):
             if status >> 8 != MORE:
                 return answer, status
-            more, status = self._transmit(bytes([0x00, 0xC0, 0x00, 0x00, status & 0xFF]))
+            rest = bytes([0x00, 0xC0, 0x00, 0x00])
+            more, status = self._transmit(rest + bytes([status & 0xFF]))
+            if status >> 8 == LENGTH_CORRECTED:  # by T=0: nothing was given yet
+                more, status = self._transmit(rest + bytes([status & 0xFF]))
             if status >> 8 == MORE and not more:
                 raise MalformedAnswerError("the token announces more and sends nothing")
             answer += more
@@ -114,9 +125,7 @@ class Channel:
 
 
 def tlv(tag: int, value: bytes) -> bytes:
-    """
-    Encode one BER-TLV (ISO 7816-4, 5.2.2), lengths in their shortest form.
-    """
+    """Encode one BER-TLV (ISO 7816-4, 5.2.2), lengths in their shortest form."""
     name = tag.to_bytes((tag.bit_length() + 7) // 8 or 1, "big")
     size = len(value)
     if size < LONG:
@@ -127,7 +136,7 @@ def tlv(tag: int, value: bytes) -> bytes:
 
 def parse(data: bytes) -> dict[int, bytes]:
     """
-    Decode a row of BER-TLVs.
+    Decode a row of BER-TLVs; what fills it up is passed over.
 
     Raises:
         MalformedAnswerError: cut off, an unknown form of length, or one tag twice.
@@ -158,6 +167,11 @@ def inside(data: bytes, *tags: int) -> bytes:
 def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:
     at = 0
     while at < len(data):
+        if data[at] in FILLING:
+            at += 1
+            continue
+        if data[at:] == _LAST:
+            return
         tag, at = _tag(data, at)
         size, at = _length(data, at)
         if at + size > len(data):

@@ -1,10 +1,12 @@
-"""Makes and uses the private keys inside a simulated card."""
+"""The private keys inside a simulated card."""
 
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -14,15 +16,19 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from cryptography.x509.oid import NameOID
 
-from token_station.apdu import tlv
-from token_station.keys import ALGORITHMS, P256, RSA2048, RSA_BITS
+from token_station.piv.apdu import tlv
+from token_station.piv.authenticity import SERIAL_OID
+from token_station.piv.keys import ALGORITHMS, P256, RSA2048, RSA_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 DIGEST = 32
+ATTESTER = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "PIV attestation")])
+FROM, UNTIL = datetime(2016, 1, 1, tzinfo=UTC), datetime(2052, 1, 1, tzinfo=UTC)
 
 
 def _p256() -> PrivateKey:
@@ -53,9 +59,7 @@ def spki_hash(key: PrivateKey) -> str:
 
 
 def public_fields(key: PrivateKey) -> bytes:
-    """
-    Return the content of the public-key template (SP 800-73-4 part 2, table 11).
-    """
+    """Return the content of the public-key template (SP 800-73-4 part 2, table 11)."""
     public = key.public_key()
     if isinstance(public, ec.EllipticCurvePublicKey):
         return tlv(0x86, public.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
@@ -64,10 +68,26 @@ def public_fields(key: PrivateKey) -> bytes:
     return tlv(0x81, numbers.n.to_bytes(RSA_BITS // 8, "big")) + tlv(0x82, exponent)
 
 
+def attested(by: PrivateKey, key: PrivateKey, serial: int, place: str) -> bytes:
+    """
+    Return a certificate (DER) that says which token made the key (Yubico, "PIV attestation").
+    """
+    der = (b"\x02\x05\x00" if serial >> 31 else b"\x02\x04") + serial.to_bytes(4, "big")
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Attestation {place}")]))
+        .issuer_name(ATTESTER)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(FROM)
+        .not_valid_after(UNTIL)
+        .public_key(key.public_key())
+        .add_extension(x509.UnrecognizedExtension(SERIAL_OID, der), critical=False)
+    )
+    return builder.sign(by, SHA256()).public_bytes(Encoding.DER)
+
+
 def raw_signature(key: PrivateKey, given: bytes) -> bytes | None:
-    """
-    Do the card's raw operation; ``None`` if what is given does not fit the key.
-    """
+    """Do the card's raw operation; ``None`` if what is given does not fit the key."""
     if isinstance(key, ec.EllipticCurvePrivateKey):
         fits = len(given) == DIGEST
         return key.sign(given, ec.ECDSA(Prehashed(SHA256()))) if fits else None

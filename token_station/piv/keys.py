@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -15,8 +14,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from token_station.apdu import inside, parse
-from token_station.driver import KeyMismatchError, MalformedAnswerError, UnsupportedError
+from renewal.rules import x509
+from token_station.errors import KeyMismatchError, MalformedAnswerError, UnsupportedError
+from token_station.piv.apdu import inside, parse
 
 P256 = "P-256"
 RSA2048 = "RSA-2048"
@@ -30,17 +30,13 @@ PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 @dataclass(frozen=True)
 class CardKey:
-    """
-    The public half of a key on a card.
-    """
+    """The public half of a key on a card."""
 
     public: PublicKey
 
     @property
     def algorithm(self) -> int:
-        """
-        PIV's number for it.
-        """
+        """PIV's number for it."""
         return ALGORITHMS[P256 if isinstance(self.public, ec.EllipticCurvePublicKey) else RSA2048]
 
     @property
@@ -48,9 +44,7 @@ class CardKey:
         return self.public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
     def to_be_signed(self, data: bytes) -> bytes:
-        """
-        Return what the card's raw operation takes: the digest, for RSA in EMSA-PKCS1-v1_5.
-        """
+        """Return what the card's raw operation takes: the digest, for RSA in EMSA-PKCS1-v1_5."""
         digest = hashlib.sha256(data).digest()
         if isinstance(self.public, ec.EllipticCurvePublicKey):
             return digest
@@ -101,8 +95,8 @@ def key_of_certificate(der: bytes) -> CardKey:
         UnsupportedError: its key is of a kind that tokens do not use here.
     """
     try:
-        return card_key(x509.load_der_x509_certificate(der).public_key())
-    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        return card_key(x509.read(der).public_key)
+    except x509.UnreadableCertificateError as error:
         raise KeyMismatchError("this is not an X.509 certificate (DER)") from error
 
 
@@ -112,8 +106,8 @@ def check_certificate(der: bytes, place: str) -> None:
         MalformedAnswerError: the card has something else where a certificate should be.
     """
     try:
-        x509.load_der_x509_certificate(der)
-    except (ValueError, x509.InvalidVersion) as error:
+        x509.read(der)
+    except x509.UnreadableCertificateError as error:
         raise MalformedAnswerError(f"what is in {place} is not an X.509 certificate") from error
 
 

@@ -1,4 +1,4 @@
-"""Keeps what a simulated card remembers without power, in one file."""
+"""The non-volatile memory of a simulated card, in one file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Memory:
-    """
-    A card's lasting state. Keys lie open in it: it is a simulation.
-    """
+class CardMemory:
+    """A card's lasting state. Keys lie open in it: it is a simulation."""
 
     serial: str
     pin: str  #: the eight bytes as the card compares them, in hex
@@ -32,14 +30,12 @@ class Memory:
         return f"Memory({self.serial})"
 
 
-def load(path: Path) -> Memory:
-    return Memory(**json.loads(path.read_text("ascii")))
+def load(path: Path) -> CardMemory:
+    return CardMemory(**json.loads(path.read_text("ascii")))
 
 
-def save(path: Path, memory: Memory) -> None:
-    """
-    Replace the file at once: a process killed on any line leaves the old or the new one.
-    """
+def save(path: Path, memory: CardMemory) -> None:
+    """Replace the file at once: a process killed on any line leaves the old or the new one."""
     fresh = path.with_name(path.name + ".new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from token_station.driver import (
+import unicodedata
+
+from token_station.errors import (
     BadPinFormatError,
     CardError,
     LastTryError,
@@ -18,20 +20,43 @@ BAD_FORMAT = 0x6A80
 TRIES_LEFT = 0x63C0  #: ISO 7816-4, table 6: the last digit is the number
 WRONG = 0x6300  #: wrong, and no number told
 LENGTHS = range(6, 9)
+#: What a token may have been given by its issuer: YubiKeys take letters, others four digits.
+LENGTHS_IN_USE = range(4, 9)
 
 
 def pin_field(pin: str) -> bytes:
     """
-    Return the PIN in the eight bytes that a card takes.
+    Return a PIN that is to be tried, in the eight bytes that a card takes.
+
+    Its token has made its own policy: whatever one may have accepted is tried.
+
+    Raises:
+        BadPinFormatError: not 4 to 8 printable signs. The text does not show it.
+    """
+    typed = unicodedata.normalize("NFKC", pin).strip()  # digits of a Chinese keyboard are wide
+    if len(typed) not in LENGTHS_IN_USE or not _is_plain(typed):
+        raise BadPinFormatError(
+            "a PIN has 4 to 8 letters, digits or signs: nothing was sent to the token"
+        )
+    return typed.encode("ascii").ljust(8, b"\xff")
+
+
+def new_pin_field(pin: str) -> bytes:
+    """
+    Return a new PIN in the eight bytes that a card takes.
 
     A card was seen to accept a change to "12": so the host checks, and first.
 
     Raises:
-        BadPinFormatError: not 6 to 8 digits. The text does not show it.
+        BadPinFormatError: not 6 to 8 digits (SP 800-73-4 part 2, 2.4.3). The text does not show it.
     """
     if len(pin) not in LENGTHS or not (pin.isascii() and pin.isdigit()):
-        raise BadPinFormatError("a PIN has 6 to 8 digits: nothing was sent to the token")
+        raise BadPinFormatError("a new PIN has 6 to 8 digits: nothing was sent to the token")
     return pin.encode("ascii").ljust(8, b"\xff")
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def puk_field(puk: str) -> bytes:
@@ -102,9 +127,7 @@ def judge_puk(status: int) -> None:
 
 
 def tries_told(status: int, left_before: int | None) -> int | None:
-    """
-    Return the tries left that a status word tells: 63Cx, 6983, or 6300 after a known number.
-    """
+    """Return the tries left that a status word tells: 63Cx, 6983, or 6300 after a known number."""
     if status == BLOCKED:
         return 0
     if status & 0xFFF0 == TRIES_LEFT:

@@ -1,31 +1,37 @@
-"""Visits one PIV token over single commands (NIST SP 800-73-4)."""
+"""A session with one PIV token (NIST SP 800-73-4)."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from token_station.apdu import OK, Channel, Command, inside, parse, tlv
-from token_station.containers import certificate_container, certificate_in, serial_in
-from token_station.driver import (
+from renewal.rules.token_keys import WriteKeys
+from schema.reasons import TokenReason
+from token_station.errors import (
+    CannotMakeKeyError,
     CardError,
     CardRemovedError,
     KeyMismatchError,
     LastTryError,
     MalformedAnswerError,
-    NoFreePlaceError,
+    NoFreeKeySlotError,
+    NoSerialError,
     NotAuthorizedError,
+    NoWriteKeyError,
     OtherCardError,
+    PukBlockedError,
     PukWrongError,
     ReadBackError,
-    Reader,
-    TokenCertificate,
-    TokenInfo,
-    Transport,
     UnsupportedError,
 )
-from token_station.keys import (
+from token_station.piv.apdu import OK, CardChannel, Command, inside, parse, tlv
+from token_station.piv.authenticity import Authenticity
+from token_station.piv.data_objects import certificate_container, certificate_in, serial_in
+from token_station.piv.enrolment import BlankToken
+from token_station.piv.key_slots import CHUID, SIGNING, certificate_object
+from token_station.piv.keys import (
     ALGORITHMS,
     P256,
     RSA_BITS,
@@ -35,31 +41,40 @@ from token_station.keys import (
     key_from_spki,
     key_of_certificate,
 )
-from token_station.management import authenticate
-from token_station.pins import (
+from token_station.piv.management import authenticate, set_key
+from token_station.piv.pins import (
     guard_last_try,
     judge_pin,
     judge_puk,
+    new_pin_field,
     pin_field,
     puk_field,
     tries_told,
 )
-from token_station.places import CHUID, SIGNING, certificate_object
-from token_station.recovery import Signed, p256_key, rsa_key
+from token_station.piv.recovery import SignedSample, p256_key, rsa_key
+from token_station.port import TokenCertificate, TokenInfo, TokenReader, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
+    from datetime import datetime
+
+    from token_station.trust_anchors import TrustAnchors
 
 AID = bytes.fromhex("A000000308")
 PIN = 0x80  #: key reference of the application PIN
 NOT_FOUND = 0x6A82
 NOT_ALLOWED = 0x6982
+BARE = (b"\x70", b"\x30")
 #: How cards say that there is no key of that kind to sign with (6A88 is the standard's word).
 NO_SUCH_KEY = frozenset({0x6A80, NOT_FOUND, 0x6A86, 0x6A88})
+#: How cards say that they make no key of that kind, today or later.
+NO_SUCH_KIND = frozenset({0x6A80, 0x6A81, 0x6A86, 0x6D00})
+#: Kinds of keys that are not used here, and may be somebody's (SP 800-78-5, table 6-2).
+OTHER_KINDS = {0x14: 48, 0x06: 128, 0x05: 384}  #: PIV's number to the bytes of a block
 RSA_BASE_BITS = 600  #: its third power is less than any modulus of 2048 bits
 
 
-def open_token(reader: Reader, management_key: bytes) -> PivSession:
+def open_token(reader: TokenReader, management_key: bytes | WriteKeys) -> PivSession:
     """
     Open the token that is in the reader now.
 
@@ -73,6 +88,22 @@ def open_token(reader: Reader, management_key: bytes) -> PivSession:
     return PivSession(transport, management_key)
 
 
+def open_blank(reader: TokenReader, serial: str, own_key: bytes) -> BlankToken:
+    """
+    Open the token in the reader to prepare it, whether it has a serial or not.
+
+    Raises:
+        CardRemovedError: there is none.
+        UnsupportedError: it is not a PIV token.
+    """
+    transport = reader.connect()
+    if transport is None:
+        raise CardRemovedError(f"there is no token in the reader {reader.name}")
+    channel = CardChannel(transport)
+    select(channel)
+    return BlankToken(channel=channel, serial=serial, own_key=own_key)
+
+
 class PivSession:
     """
     One visit to one token, known by its serial; dead once the token is pulled.
@@ -80,16 +111,16 @@ class PivSession:
     It keeps no PIN, and shows neither a PIN nor the management key.
     """
 
-    def __init__(self, transport: Transport, management_key: bytes) -> None:
-        self._channel = Channel(transport)
-        self._management_key = management_key
+    def __init__(self, transport: Transport, management_key: bytes | WriteKeys) -> None:
+        self._channel = CardChannel(transport)
+        self._write_keys = management_key
         self._authorized = False
         self._keys: dict[str, CardKey] = {}  # made or remembered in this session
         self._seen: dict[str, bytes] = {}  # certificates read in this session
         self._kept: frozenset[str] = frozenset()
         self._tells_keys = True  # until it refuses
         self._puk_left: int | None = None
-        self._select()
+        select(self._channel)
         self._serial = self._read_serial()
 
     def __repr__(self) -> str:
@@ -101,7 +132,7 @@ class PivSession:
 
     def info(self) -> TokenInfo:
         return TokenInfo(
-            kind="PIV", serial=self._serial, tries_left=self.tries_left(), places=SIGNING
+            kind="PIV", serial=self._serial, tries_left=self.tries_left(), key_slots=SIGNING
         )
 
     def assert_serial(self, serial: str) -> None:
@@ -115,13 +146,37 @@ class PivSession:
         if found != serial or found != self._serial:
             raise OtherCardError(f"token {serial} is expected, token {found} is in the reader")
 
+    def authenticity(self, anchors: TrustAnchors, now: datetime) -> Authenticity:
+        return Authenticity(channel=self._channel, serial=self._serial, anchors=anchors, now=now)
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """
+        Let other programs use the token while a person is asked.
+
+        Raises:
+            CardRemovedError, OtherCardError: it is not there any more afterwards.
+        """
+        with self._channel.lent():
+            yield
+        if self._channel.is_shared:
+            self._authorized = False
+            select(self._channel)
+            self.assert_serial(self._serial)
+
     def certificates(self) -> tuple[TokenCertificate, ...]:
         """
         Return what the places for signing hold, in their order; what is there and is no
         certificate is left out.
         """
         read = ((place, self._readable(place)) for place in SIGNING)
-        return tuple(TokenCertificate(place=place, der=der) for place, der in read if der)
+        return tuple(TokenCertificate(key_slot=place, der=der) for place, der in read if der)
+
+    def unreadable(self) -> tuple[str, ...]:
+        """
+        Return the places for signing that hold something, and no certificate that can be read.
+        """
+        return tuple(place for place in SIGNING if self._readable(place) == b"")
 
     # -- PIN ---------------------------------------------------------------
 
@@ -152,7 +207,7 @@ class PivSession:
         Raises:
             PinWrongError, PinBlockedError, LastTryError, BadPinFormatError, CardRemovedError.
         """
-        fields = pin_field(old) + pin_field(new)
+        fields = pin_field(old) + new_pin_field(new)
         left = self._guarded_tries(released=last_try_released)
         _, status = self._channel.send(Command(ins=0x24, p2=PIN, data=fields))
         judge_pin(status, left, "change the PIN")
@@ -167,7 +222,9 @@ class PivSession:
         Raises:
             PukWrongError, PukBlockedError, LastTryError, BadPinFormatError, CardRemovedError.
         """
-        fields = puk_field(puk) + pin_field(new)
+        fields = puk_field(puk) + new_pin_field(new)
+        if self._puk_left == 0:
+            raise PukBlockedError("the unblocking code is blocked: the token must be exchanged")
         if self._puk_left == 1 and not last_try_released:
             raise LastTryError("one try of the unblocking code is left and nobody has released it")
         _, status = self._channel.send(Command(ins=0x2C, p2=PIN, data=fields))
@@ -177,6 +234,23 @@ class PivSession:
             self._puk_left = error.left
             raise
         self._puk_left = None
+
+    def set_first_pin(self, pin: str) -> None:
+        """
+        Set the PIN by the unblocking code that preparing has given to the token.
+
+        Raises:
+            BadPinFormatError, PukWrongError, PukBlockedError, CardRemovedError
+        """
+        keys = self._write_keys
+        own = keys.own(self._serial) if isinstance(keys, WriteKeys) else keys
+        if own is None:
+            raise NoWriteKeyError(reason=TokenReason.NO_WRITE_KEY)
+        BlankToken(channel=self._channel, serial=self._serial, own_key=own).set_pin(pin)
+
+    def remember_puk_tries(self, left: int | None) -> None:
+        """Tell the session what the token said of its unblocking code in an earlier one."""
+        self._puk_left = left
 
     # -- keys --------------------------------------------------------------
 
@@ -188,10 +262,55 @@ class PivSession:
             NotAuthorizedError
         """
         if not self._authorized:
-            authenticate(self._channel, self._management_key)
+            self._authenticate()
             self._authorized = True
 
-    def choose_place(self, *, keep: Collection[bytes]) -> str:
+    def _authenticate(self) -> int:
+        """
+        By the common key, else by the token's own: a wrong one spends nothing, for the management
+        key has no tries (NIST SP 800-73-4 part 2, 3.2.4).
+
+        Raises:
+            NoWriteKeyError: the token may have the common key, which is not here.
+        """
+        keys = self._write_keys
+        if not isinstance(keys, WriteKeys):
+            return authenticate(self._channel, keys)
+        fitting = keys.fitting(self._serial)
+        if not fitting:
+            raise NoWriteKeyError(reason=TokenReason.NO_WRITE_KEY)
+        for key in fitting[:-1]:
+            with suppress(NotAuthorizedError):
+                return authenticate(self._channel, key)
+        try:
+            return authenticate(self._channel, fitting[-1])
+        except NotAuthorizedError as error:
+            if keys.common is not None:
+                raise
+            raise NoWriteKeyError(reason=TokenReason.NO_WRITE_KEY) from error
+
+    def take_over(self) -> None:
+        """
+        Give a token of the common key its own one, which is derived from its serial.
+
+        Return once the token has authenticated with it. A power cut leaves the one or the other,
+        and both are tried.
+
+        Raises:
+            NotAuthorizedError: it knows neither.
+            UnsupportedError: it takes no other key.
+        """
+        keys = self._write_keys
+        if not isinstance(keys, WriteKeys):
+            raise UnsupportedError("there is no key to derive the token's from")
+        own, algorithm = keys.own(self._serial), self._authenticate()
+        if own is None:
+            raise NoWriteKeyError(reason=TokenReason.NO_WRITE_KEY)
+        set_key(self._channel, algorithm, own)
+        self._authorized = False
+        authenticate(self._channel, own)
+
+    def choose_key_slot(self, *, keep: Collection[bytes]) -> str:
         """
         Return a place that holds none of the certificates (DER) to be kept, an empty one first.
 
@@ -210,7 +329,7 @@ class PivSession:
         if missing:
             free = [place for place in free if found[place]]
         if not free:
-            raise NoFreePlaceError("every place of the token may hold a certificate to be kept")
+            raise NoFreeKeySlotError("every place of the token may hold a certificate to be kept")
         return min(free, key=lambda place: found[place] is not None)
 
     def generate(self, place: str, algorithm: str) -> bytes:
@@ -230,9 +349,14 @@ class PivSession:
         self._seen.pop(place, None)
         number = ALGORITHMS[algorithm]
         data = tlv(0xAC, tlv(0x80, bytes([number])))
-        answer = self._write(
-            Command(ins=0x47, p2=int(place, 16), data=data, answers=True), "make a key"
-        )
+        try:
+            answer = self._write(
+                Command(ins=0x47, p2=int(place, 16), data=data, answers=True), "make a key"
+            )
+        except CardError as error:
+            if error.status not in NO_SUCH_KIND:
+                raise
+            raise CannotMakeKeyError(f"the token makes no {algorithm} key") from error
         key = key_from_card(inside(answer, 0x7F49), number)
         self._keys[place] = key
         return key.spki
@@ -247,9 +371,7 @@ class PivSession:
         self._keys[place] = key_from_spki(public_key)
 
     def public_key(self, place: str) -> bytes | None:
-        """
-        Return the place's public key (SPKI, DER) if this session or the token can tell it.
-        """
+        """Return the place's public key (SPKI, DER) if this session or the token can tell it."""
         certificate_object(place)
         key = self._keys.get(place) or self._told_key(place)
         return key.spki if key else None
@@ -280,6 +402,29 @@ class PivSession:
         self._keys[place] = key
         return key.spki
 
+    def holds_key(self, place: str, *, pin: str) -> bool:
+        """
+        Say whether there is a key in the place where ``find_key`` has found none.
+
+        Raises:
+            PinWrongError, PinBlockedError, LastTryError, BadPinFormatError, CardRemovedError.
+        """
+        try:
+            if self._told_key(place) is not None:
+                return True
+        except UnsupportedError:
+            return True
+        if self._tells_keys:
+            return False
+        return any(self._signs(place, number, size, pin) for number, size in OTHER_KINDS.items())
+
+    def _signs(self, place: str, number: int, size: int, pin: str) -> bool:
+        try:
+            self._raw(place, number, b"\0" + secrets.token_bytes(size - 1), pin, released=False)
+        except (CardError, MalformedAnswerError):
+            return False
+        return True
+
     def _recovered(self, place: str, number: int, pin: str) -> CardKey:
         if number == ALGORITHMS[P256]:
             first, second = (self._signed(place, secrets.token_bytes(32), pin) for _ in range(2))
@@ -291,9 +436,9 @@ class PivSession:
         self._sign(place, key, secrets.token_bytes(32), pin, released=False)  # verified there
         return key
 
-    def _signed(self, place: str, data: bytes, pin: str) -> Signed:
+    def _signed(self, place: str, data: bytes, pin: str) -> SignedSample:
         digest = hashlib.sha256(data).digest()
-        return Signed(data, self._raw(place, ALGORITHMS[P256], digest, pin, released=False))
+        return SignedSample(data, self._raw(place, ALGORITHMS[P256], digest, pin, released=False))
 
     def sign(self, place: str, data: bytes, *, pin: str, last_try_released: bool = False) -> bytes:
         """
@@ -381,7 +526,7 @@ class PivSession:
 
     def _refuse_kept(self, place: str) -> None:
         if place in self._kept:
-            raise NoFreePlaceError(f"{place} holds a certificate that must be kept")
+            raise NoFreeKeySlotError(f"{place} holds a certificate that must be kept")
 
     def _readable(self, place: str) -> bytes | None:
         try:
@@ -391,15 +536,10 @@ class PivSession:
 
     # -- the card ----------------------------------------------------------
 
-    def _select(self) -> None:
-        _, status = self._channel.send(Command(ins=0xA4, p1=0x04, data=AID, answers=True))
-        if status != OK:
-            raise UnsupportedError(f"this is not a PIV token ({status:04X})")
-
     def _read_serial(self) -> str:
         chuid = self._read(CHUID)
         if not chuid:
-            raise UnsupportedError("the token has no serial of its own (no CHUID)")
+            raise NoSerialError("the token has no serial of its own (no CHUID)")
         return serial_in(chuid)
 
     def _read(self, tag: int) -> bytes | None:
@@ -411,6 +551,8 @@ class PivSession:
             return None
         if status != OK:
             raise CardError("read an object", status)
+        if answer[:1] in BARE:  # some tools and cards leave the outer tag out
+            return answer
         return inside(answer, 0x53)
 
     def _write(self, command: Command, doing: str) -> bytes:
@@ -456,6 +598,16 @@ class PivSession:
         if len(algorithm) != 1 or algorithm[0] not in ALGORITHMS.values():
             raise UnsupportedError(f"the key in {place} is of a kind that is not used here")
         return key_from_card(told.get(0x04, b""), algorithm[0])
+
+
+def select(channel: CardChannel) -> None:
+    """
+    Raises:
+        UnsupportedError: it is not a PIV token.
+    """
+    _, status = channel.send(Command(ins=0xA4, p1=0x04, data=AID, answers=True))
+    if status != OK:
+        raise UnsupportedError(f"this is not a PIV token ({status:04X})")
 
 
 def _tag(tag: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Proves the management key to a card, and the card to us (NIST SP 800-73-4 part 2, A.1)."""
+"""Mutual authentication with the management key (NIST SP 800-73-4 part 2, A.1)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
-from token_station.apdu import OK, Channel, Command, inside, tlv
-from token_station.driver import MalformedAnswerError, NotAuthorizedError
+from token_station.errors import MalformedAnswerError, NotAuthorizedError, UnsupportedError
+from token_station.piv.apdu import OK, CardChannel, Command, inside, tlv
 
 KEY = 0x9B
 TRIPLE_DES, AES_128, AES_192, AES_256 = 0x03, 0x08, 0x0A, 0x0C
@@ -20,9 +20,7 @@ ALGORITHMS = {16: (AES_128,), 24: (TRIPLE_DES, AES_192), 32: (AES_256,)}
 
 @dataclass(frozen=True)
 class ManagementCipher:
-    """
-    The block cipher of a management key, one block at a time.
-    """
+    """The block cipher of a management key, one block at a time."""
 
     algorithm: int
     key: bytes
@@ -42,12 +40,28 @@ class ManagementCipher:
 
     def _cipher(self) -> Cipher[modes.ECB]:
         kind = TripleDES if self.algorithm == TRIPLE_DES else algorithms.AES
-        return Cipher(kind(self.key), modes.ECB())  # noqa: S305 - one random block, as the standard has it
+        return Cipher(kind(self.key), modes.ECB())  # noqa: S305 - one random block, as the standard has it # nosec B305
 
 
-def authenticate(channel: Channel, key: bytes) -> None:
+SET_KEY = 0xFF  #: of YubiKeys and of those that follow them; the standard has none
+
+
+def set_key(channel: CardChannel, algorithm: int, key: bytes) -> None:
     """
-    Authenticate both ways.
+    Replace the management key; the one before must have authenticated.
+
+    Raises:
+        UnsupportedError: the token cannot.
+    """
+    data = bytes([algorithm, KEY, len(key)]) + key
+    _, status = channel.send(Command(ins=SET_KEY, p1=0xFF, p2=0xFF, data=data))
+    if status != OK:
+        raise UnsupportedError(f"the token takes no other management key ({status:04X})")
+
+
+def authenticate(channel: CardChannel, key: bytes) -> int:
+    """
+    Authenticate both ways; return the algorithm that the token has its key for.
 
     Raises:
         NotAuthorizedError: the key is wrong for this card, or the card does not know it.
@@ -60,9 +74,10 @@ def authenticate(channel: Channel, key: bytes) -> None:
         raise NotAuthorizedError(f"the token refused the management key ({status:04X})")
     if not hmac.compare_digest(inside(answer, 0x7C, 0x82), cipher.encrypt(challenge)):
         raise NotAuthorizedError("the token does not know the management key: is it ours?")
+    return cipher.algorithm
 
 
-def _witness(channel: Channel, key: bytes) -> tuple[ManagementCipher, bytes]:
+def _witness(channel: CardChannel, key: bytes) -> tuple[ManagementCipher, bytes]:
     status = 0
     for algorithm in ALGORITHMS.get(len(key), ()):
         cipher = ManagementCipher(algorithm, key)

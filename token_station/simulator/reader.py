@@ -1,4 +1,4 @@
-"""Holds one simulated card, and loses it on demand."""
+"""A reader with one simulated card, which can be pulled on demand."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from token_station.driver import CardRemovedError
+from token_station.errors import CardRemovedError
 
 if TYPE_CHECKING:
-    from token_station.driver import Transport
-    from token_station.simulated_card import SimulatedCard
+    from token_station.port import Transport
+    from token_station.simulator.card import SimulatedCard
 
 
 @dataclass
@@ -20,9 +20,7 @@ class _Fault:
 
 
 class SimulatedReader:
-    """
-    A reader in this process; card and hand may come from different threads.
-    """
+    """A reader in this process; card and hand may come from different threads."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -36,22 +34,16 @@ class SimulatedReader:
 
     @property
     def card(self) -> SimulatedCard | None:
-        """
-        The card in the reader now.
-        """
+        """The card in the reader now."""
         return self._card
 
     def connect(self) -> Transport | None:
-        """
-        Return a fresh connection to the card in the reader, or ``None`` if there is none.
-        """
+        """Return a fresh connection to the card in the reader, or ``None`` if there is none."""
         with self._lock:
             return None if self._card is None else _Connection(self, self._visit)
 
     def insert(self, card: SimulatedCard) -> None:
-        """
-        Put the card in. One that is in there is pulled first.
-        """
+        """Put the card in. One that is in there is pulled first."""
         with self._lock:
             self.pull()
             self._visit += 1
@@ -59,24 +51,18 @@ class SimulatedReader:
             card.power_on()
 
     def pull(self) -> None:
-        """
-        Take the card out, if there is one; every connection to it is dead for good.
-        """
+        """Take the card out, if there is one; every connection to it is dead for good."""
         with self._lock:
             card, self._card, self._fault = self._card, None, None
             if card is not None:
                 card.power_off()
 
     def pull_before(self, n: int) -> None:
-        """
-        Pull the card when the n-th command from now (1 is the next) comes, before it has it.
-        """
+        """Pull the card when the n-th command from now (1 is the next) comes, before it has it."""
         self._set_fault(n, after=False)
 
     def pull_after(self, n: int) -> None:
-        """
-        Pull the card when it has done the n-th command from now; its answer is lost.
-        """
+        """Pull the card when it has done the n-th command from now; its answer is lost."""
         self._set_fault(n, after=True)
 
     def _set_fault(self, n: int, *, after: bool) -> None:

@@ -1,4 +1,4 @@
-"""Reads commands as a card reads them, with the status words that it answers (ISO 7816-4)."""
+"""Parses commands as a card does, with its status words (ISO 7816-4)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ HEADER = 4  #: bytes: CLA INS P1 P2
 SELECT, GET_RESPONSE = 0xA4, 0xC0
 
 
-class Refused(Exception):  # noqa: N818 - no error of ours: the card's answer
-    """
-    The card's answer is a status word alone.
-    """
+class CardRefusal(Exception):  # noqa: N818 - no error of ours: the card's answer
+    """The card's answer is a status word alone."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"{status:04X}")
@@ -31,7 +29,7 @@ class Refused(Exception):  # noqa: N818 - no error of ours: the card's answer
 
 
 @dataclass(frozen=True)
-class Apdu:
+class ReceivedCommand:
     cla: int
     ins: int
     p1: int
@@ -43,15 +41,13 @@ class Apdu:
         return self.ins, self.p1, self.p2
 
     @classmethod
-    def read(cls, frame: bytes) -> Apdu:
-        """
-        Read a short command APDU of any of the four cases (ISO 7816-3, 12.1).
-        """
+    def read(cls, frame: bytes) -> ReceivedCommand:
+        """Read a short command APDU of any of the four cases (ISO 7816-3, 12.1)."""
         if len(frame) < HEADER:
-            raise Refused(WRONG_LENGTH)
+            raise CardRefusal(WRONG_LENGTH)
         body = frame[HEADER:]
         size = body[0] if len(body) > 1 else 0
         if len(body) > 1 and (size == 0 or len(body) not in {1 + size, 2 + size}):
-            raise Refused(WRONG_LENGTH)  # extended length, or cut off
+            raise CardRefusal(WRONG_LENGTH)  # extended length, or cut off
         cla, ins, p1, p2 = frame[:HEADER]
         return cls(cla, ins, p1, p2, body[1 : 1 + size])

@@ -1,8 +1,8 @@
-"""Names the places for keys on a PIV card with their certificate objects (NIST SP 800-73-4)."""
+"""The key slots of a PIV card and their certificate objects (NIST SP 800-73-4)."""
 
 from __future__ import annotations
 
-from token_station.driver import UnsupportedError
+from token_station.errors import UnsupportedError
 
 SIGNING = ("9C", "9A")  #: in the order in which renewals use them
 CHUID = 0x5FC102

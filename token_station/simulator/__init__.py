@@ -1,0 +1,1 @@
+"""A simulated token in its reader, for the demo and the tests."""
