@@ -1,0 +1,1 @@
+"""What every page stands on: sessions, protection, layout, error pages, languages."""

@@ -1,0 +1,1 @@
+"""The log-in with the bank: OpenID Connect, authorization code with PKCE."""
