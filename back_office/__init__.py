@@ -1,1 +1,1 @@
-"""What staff do, and what is written down of it."""
+"""The actions of back-office staff, each on the audit trail."""

@@ -1,1 +1,1 @@
-"""How a bank's own customers and certificates get in."""
+"""Imports a bank's own customers and certificates."""

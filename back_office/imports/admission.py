@@ -1,4 +1,4 @@
-"""Decides about a batch of certificates in one transaction, and writes what was decided."""
+"""Decides about a batch of certificates in one transaction and writes the result."""
 
 from __future__ import annotations
 
@@ -7,54 +7,59 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from back_office.imports.matching import Match, matched
-from back_office.imports.slots import Standing, World, closed, slot_of
-from renewal.rules import ladder
-from renewal.store.rows import Certificate
+from back_office.imports.slots import SlotHolder, SlotView, closed, slot_of
+from renewal.db.rows import Certificate
+from renewal.lifecycle.certificates import add, import_state
+from renewal.rules import reminder_schedule
+from renewal.rules.serials import token_serial
 from schema.policy import Slot
+from schema.reasons import DecisionKind, FindingReason, ImportReason
+from schema.states import CertificateState
 from schema.tables.people import certificates
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from back_office.imports.certificate_facts import Facts
-    from back_office.imports.certificate_files import Entry
+    from back_office.imports.certificate_facts import CertificateFields
+    from back_office.imports.certificate_files import CertificateEntry
     from back_office.imports.slots import Ident
-    from renewal.cycle import Policies
-    from renewal.store.scratch import Scratch
-    from renewal.store.work import Work
+    from renewal.db.spill_set import SpillSet
+    from renewal.db.unit_of_work import UnitOfWork
+    from renewal.rules.policies import Policies
+    from schema.reasons import Reason
 
-NO_CUSTOMER = ("", "no customer: no reminders")
-NO_TOKEN = ("token_serial", "no token: the branch will not know it")
-NOT_ENROLLED = ("product", "its customer is not enrolled for the product")
-OTHER_STATE = ("state", "is in another state on file: nothing was changed")
+NO_CUSTOMER = ("", FindingReason.NO_CUSTOMER.why())
+NO_TOKEN = ("token_serial", FindingReason.NO_TOKEN.why())
+NOT_ENROLLED = ("product", FindingReason.NOT_ENROLLED.why())
+OTHER_NAME = ("certificate", FindingReason.OTHER_NAME.why())
+OTHER_STATE = ("state", FindingReason.OTHER_STATE.why())
+HANDED_OVER = ("", FindingReason.HANDED_OVER.why())
 
 
-class Verdict(NamedTuple):
-    entry: Entry
+class CertificateVerdict(NamedTuple):
+    entry: CertificateEntry
     bucket: str  #: new, changed, unchanged or refused
-    about: tuple[tuple[str, str], ...] = ()
+    about: tuple[tuple[str, Reason], ...] = ()
 
 
-class Decided(NamedTuple):
-    verdicts: list[Verdict]
+class CertificateDecisions(NamedTuple):
+    verdicts: list[CertificateVerdict]
     seen: dict[int, bytes]
     states: list[str]
     superseded: int
 
 
 class RefusedError(Exception):
-    """
-    One certificate cannot come in, for that reason in that field.
-    """
+    """One certificate cannot come in, for that reason in that field."""
 
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(reason)
-        self.about = ((name, reason),)
+    def __init__(self, name: str, reason: FindingReason) -> None:
+        super().__init__(reason.value)
+        self.about = ((name, reason.why()),)
 
 
-class Wish(NamedTuple):
-    entry: Entry
-    facts: Facts
+class AdmissionRequest(NamedTuple):
+    entry: CertificateEntry
+    facts: CertificateFields
     match: Match
 
     @property
@@ -64,41 +69,46 @@ class Wish(NamedTuple):
 
 @dataclass
 class Admission:
-    work: Work
+    work: UnitOfWork
     policies: Policies
     product: str | None  #: of those for which nothing else says it
-    scratch: Scratch | None  #: a dry run's, which does not write
-    facts: dict[Ident, Facts] = field(default_factory=dict)  # of those that are new
+    scratch: SpillSet | None  #: a dry run's, which does not write
+    verified: bool = False  #: a CA that the bank named has signed each of them
+    facts: dict[Ident, CertificateFields] = field(default_factory=dict)  # of those that are new
     states: list[str] = field(default_factory=list)
     superseded: int = 0
 
-    def decide(self, entries: list[tuple[Entry, Facts]]) -> Decided:
+    def decide(
+        self, entries: list[tuple[CertificateEntry, CertificateFields]]
+    ) -> CertificateDecisions:
         matches = matched(self.work, entries)
-        wishes = [Wish(*entry, match) for entry, match in zip(entries, matches, strict=True)]
-        self.world = World(self.work, self.scratch)
+        wishes = [
+            AdmissionRequest(*entry, match) for entry, match in zip(entries, matches, strict=True)
+        ]
+        self.world = SlotView(self.work, self.scratch)
         self.world.load_known([wish.ident for wish in wishes])
         self.world.load_slots({slot for wish in wishes if (slot := self._slot(wish))})
         verdicts = [self._verdict(wish) for wish in wishes]
         if self.scratch is None:
             self._write()
-        return Decided(verdicts, self.world.seen(), self.states, self.superseded)
+        return CertificateDecisions(verdicts, self.world.seen(), self.states, self.superseded)
 
-    def _verdict(self, wish: Wish) -> Verdict:
+    def _verdict(self, wish: AdmissionRequest) -> CertificateVerdict:
         if wish.match.wrong:
-            return Verdict(wish.entry, "refused", wish.match.wrong)
+            return CertificateVerdict(wish.entry, "refused", wish.match.wrong)
         known = self.world.known.get(wish.ident)
         try:
             return self._enter(wish) if known is None else self._again(wish, known)
         except RefusedError as error:
-            return Verdict(wish.entry, "refused", error.about)
+            return CertificateVerdict(wish.entry, "refused", error.about)
 
     # --- one that is not on file ----------------------------------------------------------------
 
-    def _enter(self, wish: Wish) -> Verdict:
+    def _enter(self, wish: AdmissionRequest) -> CertificateVerdict:
         said, facts = wish.entry.said, wish.facts
         product = self._product(wish)
         policy = self.policies.of(product)
-        standing = Standing(
+        standing = SlotHolder(
             row=0,
             issuer_hash=facts.issuer_hash,
             serial=facts.serial,
@@ -110,31 +120,35 @@ class Admission:
             state=said.state,
             not_before=facts.not_before,
             not_after=facts.not_after,
+            verified=self.verified,
         )
+        taken = None
         if standing.in_force and self._closed(standing):
             standing.state = "expired"
         if standing.in_force:
-            self._take_slot(standing)
+            taken = self._take_slot(standing)
         self.facts[standing.ident] = facts
         self.states.append(standing.state)
         self.world.touch(standing)
-        return Verdict(wish.entry, "new", self._notes(wish, standing))
+        return CertificateVerdict(
+            wish.entry, "new", (*self._notes(wish, standing), *_handed_over(taken))
+        )
 
-    def _product(self, wish: Wish) -> str:
+    def _product(self, wish: AdmissionRequest) -> str:
         said = wish.entry.said.product or self.product
         if said is not None:
             return said
         if wish.match.customer is None:
-            raise RefusedError("product", "is not said, and there is no customer to tell it")
+            raise RefusedError("product", FindingReason.PRODUCT_UNSAID)
         if len(wish.match.enrolled) != 1:
-            many = "several products" if wish.match.enrolled else "no product"
-            raise RefusedError("product", f"is not said, and its customer is enrolled for {many}")
+            several = bool(wish.match.enrolled)
+            raise RefusedError(
+                "product", FindingReason.SEVERAL_PRODUCTS if several else FindingReason.NO_PRODUCT
+            )
         return next(iter(wish.match.enrolled))
 
-    def _slot(self, wish: Wish) -> str | None:
-        """
-        The slot that the certificate may come to be in: what has to be read for it.
-        """
+    def _slot(self, wish: AdmissionRequest) -> str | None:
+        """The slot that the certificate may come to be in: what has to be read for it."""
         known = self.world.known.get(wish.ident)
         try:
             product = known.product if known else self._product(wish)
@@ -147,32 +161,54 @@ class Admission:
         token = (known.token_serial if known else None) or wish.entry.said.token_serial
         return slot_of(policy, customer, token, wish.facts.sha256)
 
-    def _take_slot(self, standing: Standing) -> None:
+    def _take_slot(self, standing: SlotHolder) -> SlotHolder | None:
         """
-        Put the certificate in force, or set it behind the one that is (I2).
+        Put the certificate in force, or set it behind the one that is (I2); return the one that
+        gave way.
         """
         holder = self.world.holders.get(standing.slot)
         if holder is not None and holder is not standing and not self._before(holder, standing):
             standing.state = "superseded"
-            return
+            return None
+        self._may_take(standing, holder)
         if standing.slot in self.world.busy:
-            raise RefusedError("", "a renewal is under way where this one would be in force")
+            raise RefusedError("", FindingReason.RENEWAL_UNDER_WAY)
         if holder is not None and holder is not standing:
             holder.state = "expired" if self._closed(holder) else "superseded"
             self.superseded += 1
             self.world.touch(holder)
         self.world.holders[standing.slot] = standing
+        return holder if holder is not standing else None
 
-    def _before(self, one: Standing, other: Standing) -> bool:
+    def _may_take(self, standing: SlotHolder, holder: SlotHolder | None) -> None:
+        """
+        A slot changes hands only to a later certificate of the CA that issued the one in force, and
+        what was verified never gives way to what was not.
+
+        Raises:
+            RefusedError
+        """
+        if holder is None or holder is standing or self._closed(holder):
+            return
+        if holder.customer not in {None, standing.customer}:
+            raise RefusedError("token_serial", FindingReason.OTHER_TOKEN)
+        if holder.issuer_hash != standing.issuer_hash:
+            raise RefusedError("certificate", FindingReason.OTHER_ISSUER)
+        if holder.verified and not standing.verified:
+            raise RefusedError("certificate", FindingReason.NOT_VERIFIED)
+
+    def _before(self, one: SlotHolder, other: SlotHolder) -> bool:
         return self._rank(one) < self._rank(other)
 
-    def _rank(self, of: Standing) -> tuple[bool, datetime, datetime, bytes]:
+    def _rank(self, of: SlotHolder) -> tuple[bool, datetime, datetime, bytes]:
         return (not self._closed(of), of.not_before, of.not_after, of.sha256)
 
-    def _closed(self, of: Standing) -> bool:
+    def _closed(self, of: SlotHolder) -> bool:
         return closed(self.work.at, of.not_after, self.policies.of(of.product))
 
-    def _notes(self, wish: Wish, standing: Standing) -> tuple[tuple[str, str], ...]:
+    def _notes(
+        self, wish: AdmissionRequest, standing: SlotHolder
+    ) -> tuple[tuple[str, Reason], ...]:
         policy = self.policies.of(standing.product)
         notes = []
         if standing.customer is None:
@@ -181,35 +217,39 @@ class Admission:
             notes.append(NOT_ENROLLED)
         if policy.slot is Slot.TOKEN and standing.token_serial is None:
             notes.append(NO_TOKEN)
+        if wish.match.stranger:
+            notes.append(OTHER_NAME)
         return tuple(notes)
 
     # --- one that is on file --------------------------------------------------------------------
 
-    def _again(self, wish: Wish, known: Standing) -> Verdict:
+    def _again(self, wish: AdmissionRequest, known: SlotHolder) -> CertificateVerdict:
         said = wish.entry.said
         if known.sha256 != wish.facts.sha256:
-            raise RefusedError("certificate", "another one of this issuer and serial is on file")
+            raise RefusedError("certificate", FindingReason.SERIAL_TAKEN)
         if (said.product or self.product or known.product) != known.product:
-            raise RefusedError("product", "is on file for another product")
+            raise RefusedError("product", FindingReason.OTHER_PRODUCT)
         if wish.match.named and known.customer not in {None, wish.match.customer}:
-            raise RefusedError("", "is on file for another customer")
-        if said.token_serial and known.token_serial not in {None, said.token_serial}:
-            raise RefusedError("token_serial", "is on file with another token")
+            raise RefusedError("", FindingReason.OTHER_CUSTOMER)
+        if said.token_serial and token_serial(known.token_serial or said.token_serial) != (
+            said.token_serial
+        ):
+            raise RefusedError("token_serial", FindingReason.WITH_OTHER_TOKEN)
         bucket = "changed" if self._complete(wish, known) else "unchanged"
         notes = self._notes(wish, known)
         if known.in_force and said.state not in {"active", known.state}:
             notes = (*notes, OTHER_STATE)
-        return Verdict(wish.entry, bucket, notes)
+        return CertificateVerdict(wish.entry, bucket, notes)
 
-    def _complete(self, wish: Wish, known: Standing) -> bool:
-        """
-        Add what was not known: the customer, the token; with them comes another slot.
-        """
+    def _complete(self, wish: AdmissionRequest, known: SlotHolder) -> bool:
+        """Add what was not known: the customer, the token; with them comes another slot."""
         customer = known.customer or wish.match.customer
         token = known.token_serial or wish.entry.said.token_serial
-        if (customer, token) == (known.customer, known.token_serial):
+        verified = known.verified or self.verified
+        if (customer, token, verified) == (known.customer, known.token_serial, known.verified):
             return False
         moved = copy(known)  # if it is refused, what is known has not changed
+        moved.verified = verified
         moved.customer, moved.token_serial = customer, token
         moved.slot = slot_of(self.policies.of(known.product), customer, token, known.sha256)
         if moved.in_force and moved.slot != known.slot:
@@ -222,9 +262,7 @@ class Admission:
     # --- what follows ---------------------------------------------------------------------------
 
     def _write(self) -> None:
-        """
-        Write what has changed: a slot is given up before it is taken.
-        """
+        """Write what has changed: a slot is given up before it is taken."""
         there = [standing for standing in self.world.dirty.values() if standing.row]
         self.work.certificates.load(standing.row for standing in there)
         for in_force in (False, True):
@@ -237,22 +275,21 @@ class Admission:
         for number, standing in zip(numbers, fresh, strict=True):
             self._put(number, standing)
 
-    def _change(self, standing: Standing) -> None:
-        row = self.work.certificates.get(standing.row)
-        if row.state != standing.state:
-            self.work.decide(row.id, "import", standing.state, "a newer one of its slot came in")
-        self.work.certificates.change(
-            row,
+    def _change(self, standing: SlotHolder) -> None:
+        row = self.work.certificates.change(
+            self.work.certificates.get(standing.row),
             customer=standing.customer,
             token_serial=standing.token_serial,
             slot=standing.slot,
-            state=standing.state,
-            remind_at=self._remind_at(standing, row.told),
+            verified=standing.verified,
         )
+        remind_at = self._remind_at(standing, row.told)
+        import_state(self.work, row, standing.state, remind_at=remind_at)
 
-    def _put(self, number: int, standing: Standing) -> None:
+    def _put(self, number: int, standing: SlotHolder) -> None:
         facts = self.facts[standing.ident]
-        self.work.certificates.put(
+        add(
+            self.work,
             Certificate(
                 id=number,
                 customer=standing.customer,
@@ -267,23 +304,34 @@ class Admission:
                 not_after=facts.not_after,
                 state=standing.state,
                 renewal=None,
-                der_sealed=self.work.vault.seal(facts.der, "certificates.der"),
+                der_sealed=self.work.cipher.seal(facts.der, "certificates.der", number),
                 announced_at=None,
                 left_at=None,
                 told=None,
                 remind_at=self._remind_at(standing, None),
                 changes=0,
                 version=1,
-            )
+                verified=standing.verified,
+            ),
         )
+        if standing.state == CertificateState.SUPERSEDED:
+            self.work.record_decision(number, DecisionKind.IMPORT_SUPERSEDED)
         if standing.customer is None and standing.in_force:
-            self.work.decide(number, "import", "no reminders", "no customer is known for it")
+            why = ImportReason.NO_CUSTOMER
+            self.work.record_decision(number, DecisionKind.IMPORT_NO_REMINDERS, why)
 
-    def _remind_at(self, standing: Standing, told: int | None) -> datetime | None:
+    def _remind_at(self, standing: SlotHolder, told: int | None) -> datetime | None:
         if standing.state != "active" or standing.customer is None:
             return None
         policy = self.policies.of(standing.product)
         try:
-            return ladder.next_look(self.work.at, standing.not_after, policy, told)
+            return reminder_schedule.next_look(self.work.at, standing.not_after, policy, told)
         except OverflowError:  # RFC 5280, 4.1.2.5: it never ends
             return None
+
+
+def _handed_over(taken: SlotHolder | None) -> tuple[tuple[str, Reason], ...]:
+    """
+    What the report says of a slot that has changed hands: the same in a dry run, and one line.
+    """
+    return () if taken is None else (HANDED_OVER,)

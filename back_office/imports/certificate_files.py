@@ -1,9 +1,7 @@
-"""Takes certificates out of files as they come."""
+"""Extracts certificates from files of any supported format."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import io
 import os
 import re
@@ -13,27 +11,35 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from back_office.imports import der as walk
+from back_office.imports import mistaken, pem
 from back_office.imports.customer_row import (
+    BY_SPREADSHEET,
     BadFieldError,
     find_product,
     plain,
     read_id_number,
     read_reference,
 )
-from back_office.imports.lines import NO_TEXT, opened
-from back_office.imports.report import ImportFileError
+from back_office.imports.lines import NO_TEXT, open_text
+from back_office.imports.report import ImportFileError, RowPlace, cannot_read
 from back_office.imports.table import Columns, read_table
+from renewal.rules import x509
+from renewal.rules.ber import FILLING, without_filling
+from renewal.rules.serials import token_serial
+from schema.reasons import FindingReason, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from renewal.cycle import Policies
+    from renewal.rules.policies import Policies
 
 MOST_DER = 1 << 16  #: bytes of one certificate; the longest signatures known take 50,000
 MOST_PKCS7 = 1 << 26  #: bytes of a PKCS#7 bundle in PEM or BER, which is read whole
 _MOST_LINE = 1 << 17
-_MARK = re.compile(rb"\s*-----(BEGIN|END) ([A-Z0-9 ]{1,40})-----\s*")
-_CERTIFICATE = frozenset((b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"))
+_MOST_BASE64 = 1 << 20
+_CERTIFICATE = frozenset(
+    (b"CERTIFICATE", b"X509 CERTIFICATE", b"X.509 CERTIFICATE", b"TRUSTED CERTIFICATE")
+)
 _BUNDLE = frozenset((b"PKCS7", b"CMS", b"PKCS #7 SIGNED DATA"))
 _PEM_MARKS = re.compile(rb"-----(BEGIN|END) [A-Z0-9 ]{1,40}-----")
 _SERIAL = re.compile(r"-?[0-9a-f]{1,64}")
@@ -66,10 +72,8 @@ COLUMNS = Columns(
 )
 
 
-class Said(NamedTuple):
-    """
-    What the file says beside the certificate.
-    """
+class StatedFields(NamedTuple):
+    """What the file says beside the certificate."""
 
     product: str | None = None
     token_serial: str | None = None
@@ -78,20 +82,18 @@ class Said(NamedTuple):
     state: str = "active"
 
 
-class Entry(NamedTuple):
-    """
-    One certificate of a file, or why there is none.
-    """
+class CertificateEntry(NamedTuple):
+    """One certificate of a file, or why there is none."""
 
     file: str
-    place: str
+    place: RowPlace
     der: bytes = b""
-    said: Said = Said()
+    said: StatedFields = StatedFields()
     serial: str | None = None  #: as the file says it, to be compared
-    wrong: tuple[tuple[str, str], ...] = ()  #: field and reason
+    wrong: tuple[tuple[str, Reason], ...] = ()  #: field and reason
 
 
-def entries_of(path: Path, policies: Policies) -> Iterator[Entry]:
+def entries_of(path: Path, policies: Policies) -> Iterator[CertificateEntry]:
     """
     Yield the certificates of a file, or of all files in a folder and the folders in it.
 
@@ -106,20 +108,17 @@ def entries_of(path: Path, policies: Policies) -> Iterator[Entry]:
         yield from _of_file(path, path.name, policies)
 
 
-def _of_folder(folder: Path, policies: Policies) -> Iterator[Entry]:
+def _of_folder(folder: Path, policies: Policies) -> Iterator[CertificateEntry]:
     for found in _files(folder):
         name = str(found.relative_to(folder)).encode(errors="replace").decode()
         try:
             yield from _of_file(found, name, policies)
         except ImportFileError as error:
-            reason = str(error).removeprefix(f"{found}: ")
-            yield Entry(name, "", wrong=(("", reason),))
+            yield CertificateEntry(name, RowPlace(), wrong=(("", error.reason),))
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """
-    As the file system lists them: to sort a million names they would have to be in memory.
-    """
+    """As the file system lists them: to sort a million names they would have to be in memory."""
     waiting = [folder]
     while waiting:
         here = waiting.pop()
@@ -133,18 +132,18 @@ def _files(folder: Path) -> Iterator[Path]:
                     elif not item.is_dir():
                         yield Path(item.path)
         except OSError as error:
-            raise ImportFileError(f"{here}: cannot be read: {error.strerror}") from error
+            raise cannot_read(here, error) from error
 
 
-def _of_file(path: Path, name: str, policies: Policies) -> Iterator[Entry]:
+def _of_file(path: Path, name: str, policies: Policies) -> Iterator[CertificateEntry]:
     if path.suffix.lower() == ".csv":
         yield from _of_table(path, name, policies)
         return
-    with opened(path) as file:
+    with open_text(path) as file:
         start = file.read(8)
-        for begins, reason in NO_TEXT.items():
+        for begins, reason in (*NO_TEXT.items(), *mistaken.BEGINNINGS.items()):
             if start.startswith(begins):
-                raise ImportFileError(f"{path}: {reason}")
+                raise ImportFileError(path, reason)
         file.seek(0)
         if start[:1] == bytes([walk.SEQUENCE]):
             yield from _of_der(file, name)
@@ -155,84 +154,136 @@ def _of_file(path: Path, name: str, policies: Policies) -> Iterator[Entry]:
 # --- DER ----------------------------------------------------------------------------------------
 
 
-def _of_der(file: IO[bytes], name: str) -> Iterator[Entry]:
+def _of_der(file: IO[bytes], name: str) -> Iterator[CertificateEntry]:
     """
-    Certificates one after the other, or bundles of them.
+    Certificates one after the other, or bundles of them; what fills the file up is passed over.
     """
-    size = file.seek(0, os.SEEK_END)
-    number = 0
+    size, at, number = file.seek(0, os.SEEK_END), 0, 0
     try:
-        for found in walk.elements(file, 0, size):
+        while at < size and not _is_filling(file, at):
+            found = walk.element(file, at, size)
             for part in _certificates(file, found):
                 number += 1
                 yield _cut(file, part, name, number)
+            at = found.end
     except walk.DerError as error:
         if number or size > MOST_PKCS7:
-            yield _refused(name, f"entry {number + 1}", str(error))
+            yield _refused(name, RowPlace(entry=number + 1), error.reason)
         else:
-            yield from _of_ber(file, name, str(error))
+            yield from _of_ber(file, name, error.reason)
 
 
-def _certificates(file: IO[bytes], found: walk.Element) -> Iterator[walk.Element]:
+def _is_filling(file: IO[bytes], at: int) -> bool:
+    """
+    Say whether nothing but zeros or FF follows, as flash memory and some exports leave it.
+    """
+    file.seek(at)
+    while chunk := file.read(_MOST_LINE):
+        if not FILLING.issuperset(chunk):
+            return False
+    return True
+
+
+def _certificates(file: IO[bytes], found: walk.DerElement) -> Iterator[walk.DerElement]:
     bundle = walk.certificates_of(file, found) if found.tag == walk.SEQUENCE else None
     return iter((found,)) if bundle is None else bundle
 
 
-def _cut(file: IO[bytes], part: walk.Element, name: str, number: int) -> Entry:
-    place = f"entry {number}"
+def _cut(file: IO[bytes], part: walk.DerElement, name: str, number: int) -> CertificateEntry:
+    place = RowPlace(entry=number)
     if part.end - part.start > MOST_DER:
-        return _refused(name, place, f"is longer than {MOST_DER} bytes")
+        return _refused(name, place, FindingReason.TOO_LONG.why(limit=str(MOST_DER)))
     file.seek(part.start)
-    return Entry(name, place, file.read(part.end - part.start))
+    return CertificateEntry(name, place, file.read(part.end - part.start))
 
 
-def _of_ber(file: IO[bytes], name: str, reason: str) -> Iterator[Entry]:
+def _of_ber(file: IO[bytes], name: str, reason: Reason) -> Iterator[CertificateEntry]:
     """
-    A bundle in BER, as some tools write it, is for the library.
+    A bundle in BER, as some tools write it, is for the library; one certificate is for our reader.
     """
     file.seek(0)
+    content = file.read(MOST_PKCS7)
     try:
-        found = pkcs7.load_der_pkcs7_certificates(file.read(MOST_PKCS7))
+        found = pkcs7.load_der_pkcs7_certificates(content)
     except ValueError:
-        yield _refused(name, "entry 1", reason)
+        if len(content) <= MOST_DER and _is_one(content):
+            yield CertificateEntry(name, RowPlace(entry=1), without_filling(content))
+        else:
+            named = mistaken.named(content)
+            yield _refused(name, RowPlace(entry=1), named.why() if named else reason)
         return
     for number, certificate in enumerate(found, start=1):
-        yield Entry(name, f"entry {number}", certificate.public_bytes(Encoding.DER))
+        yield CertificateEntry(name, RowPlace(entry=number), certificate.public_bytes(Encoding.DER))
 
 
-def _refused(name: str, place: str, reason: str) -> Entry:
-    return Entry(name, place, wrong=(("certificate", reason),))
+def _is_one(content: bytes) -> bool:
+    try:
+        x509.read(without_filling(content))
+    except x509.UnreadableCertificateError:
+        return False
+    return True
+
+
+def _refused(name: str, place: RowPlace, reason: Reason) -> CertificateEntry:
+    return CertificateEntry(name, place, wrong=(("certificate", reason),))
 
 
 # --- PEM ----------------------------------------------------------------------------------------
 
 
-def _of_pem(file: IO[bytes], name: str) -> Iterator[Entry]:
+def _of_pem(file: IO[bytes], name: str) -> Iterator[CertificateEntry]:
     """
     The blocks of RFC 7468, with whatever text is between them.
     """
-    blocks = 0
-    for line, label, body in _blocks(file):
-        blocks += 1
-        yield from _of_block(name, f"line {line}", label, body)
-    if not blocks:
-        yield _refused(name, "", "holds no certificate")
+    found = 0
+    for block in pem.blocks(file, _most):
+        found += 1
+        yield from _of_block(name, RowPlace(block.line), block.label, block.body)
+    if not found:
+        yield from _of_base64(file, name)
 
 
-def _of_block(name: str, place: str, label: bytes, body: bytes | str) -> Iterator[Entry]:
-    if label not in _CERTIFICATE | _BUNDLE:
-        yield _refused(name, place, f"is a {label.decode().lower()}, no certificate")
-    elif isinstance(body, str):
-        yield _refused(name, place, body)
-    elif (der := _decoded(body)) is None:
-        yield _refused(name, place, "is not base64")
-    elif label in _BUNDLE:
-        for inner in _of_der(io.BytesIO(der), name):
-            yield inner._replace(place=f"{place}, {inner.place}")
-    elif label == b"TRUSTED CERTIFICATE":  # OpenSSL's own: its trust settings follow
-        yield Entry(name, place, _first(der))
+def _of_base64(file: IO[bytes], name: str) -> Iterator[CertificateEntry]:
+    """
+    A file that is base64 without any marks.
+    """
+    file.seek(0)
+    text = file.read(_MOST_BASE64 + 1).removeprefix(pem.UTF8_MARK)
+    der = pem.decoded(text) if len(text) <= _MOST_BASE64 else None
+    if der and der[:1] == bytes([walk.SEQUENCE]):
+        yield from _of_der(io.BytesIO(der), name)
     else:
-        yield Entry(name, place, der)
+        yield _refused(name, RowPlace(), FindingReason.HOLDS_NONE.why())
+
+
+def _of_block(
+    name: str, place: RowPlace, label: bytes, body: bytes | Reason
+) -> Iterator[CertificateEntry]:
+    if label not in _CERTIFICATE | _BUNDLE:
+        other = FindingReason.BLOCK_LABEL.why(label=label.decode().lower())
+        yield _refused(name, place, other)
+    elif isinstance(body, Reason):
+        yield _refused(name, place, body)
+    elif (der := pem.decoded(body)) is None:
+        yield _refused(name, place, FindingReason.NOT_BASE64.why())
+    elif label in _BUNDLE or _is_bundle(der):
+        for inner in _of_der(io.BytesIO(der), name):
+            yield inner._replace(place=place._replace(entry=inner.place.entry))
+    elif label == b"TRUSTED CERTIFICATE":  # OpenSSL's own: its trust settings follow
+        yield CertificateEntry(name, place, _first(der))
+    else:
+        yield CertificateEntry(name, place, without_filling(der))
+
+
+def _is_bundle(der: bytes) -> bool:
+    """
+    Say whether it is PKCS#7, under whatever mark.
+    """
+    try:
+        whole = walk.element(io.BytesIO(der), 0, len(der))
+        return walk.certificates_of(io.BytesIO(der), whole) is not None
+    except walk.DerError:
+        return False
 
 
 def _first(der: bytes) -> bytes:
@@ -240,36 +291,6 @@ def _first(der: bytes) -> bytes:
         return der[: walk.element(io.BytesIO(der), 0, len(der)).end]
     except walk.DerError:
         return der
-
-
-def _decoded(body: bytes) -> bytes | None:
-    try:
-        return base64.b64decode(b"".join(body.split()), validate=True)
-    except binascii.Error:
-        return None
-
-
-def _blocks(file: IO[bytes]) -> Iterator[tuple[int, bytes, bytes | str]]:
-    """
-    Yield for each block the line of its beginning, its label, and its body or what is wrong.
-    """
-    begun, label, body, size = 0, b"", list[bytes](), 0
-    for number, raw in enumerate(iter(lambda: file.readline(_MOST_LINE), b""), start=1):
-        mark = _MARK.fullmatch(raw) if b"-----" in raw else None
-        if mark is None:
-            size += len(raw)
-            if begun and size <= _most(label):  # what is too long is not kept
-                body.append(raw)
-        elif mark[1] == b"BEGIN":
-            if begun:
-                yield begun, label, "has no end"
-            begun, label, body, size = number, mark[2], [], 0
-        elif begun:
-            whole = b"".join(body)
-            yield begun, label, f"is longer than {MOST_DER} bytes" if size > _most(label) else whole
-            begun = 0
-    if begun:
-        yield begun, label, "has no end"
 
 
 def _most(label: bytes) -> int:
@@ -281,37 +302,40 @@ def _most(label: bytes) -> int:
 # --- CSV ----------------------------------------------------------------------------------------
 
 
-def _of_table(path: Path, name: str, policies: Policies) -> Iterator[Entry]:
+def _of_table(path: Path, name: str, policies: Policies) -> Iterator[CertificateEntry]:
     for record in read_table(path, COLUMNS):
-        place = f"line {record.line}"
+        place = RowPlace(record.line)
         if record.fault:
-            yield Entry(name, place, wrong=(("", record.fault),))
+            yield CertificateEntry(name, place, wrong=(("", record.fault),))
         else:
             yield _of_row(name, place, record.cells, policies)
 
 
-def _of_row(name: str, place: str, cells: Mapping[str, str], policies: Policies) -> Entry:
-    wrong: list[tuple[str, str]] = []
+def _of_row(
+    name: str, place: RowPlace, cells: Mapping[str, str], policies: Policies
+) -> CertificateEntry:
+    wrong: list[tuple[str, Reason]] = []
 
     def read(field: str, reader: Callable[[str], str | None]) -> str | None:
         text = plain(cells.get(field, ""))
         try:
             return reader(text) if text else None
         except BadFieldError as error:
-            wrong.append((field, str(error)))
+            wrong.append((field, error.reason))
             return None
 
-    der = _decoded(_without_marks(cells["certificate"]))
+    der = pem.decoded(_without_marks(cells["certificate"]))
     if not der:
-        wrong.append(("certificate", "is neither PEM nor base64"))
-    said = Said(
+        wrong.append(("certificate", FindingReason.NEITHER_FORM.why()))
+    said = StatedFields(
         product=read("product", lambda text: find_product(text, policies)),
         token_serial=read("token_serial", _token_serial),
         reference=read("reference", read_reference),
         id_number=read("id_number", read_id_number),
         state=read("state", _state) or "active",
     )
-    return Entry(name, place, der or b"", said, read("serial", _serial), tuple(wrong))
+    der = without_filling(der or b"")
+    return CertificateEntry(name, place, der, said, read("serial", _serial), tuple(wrong))
 
 
 def _without_marks(cell: str) -> bytes:
@@ -319,21 +343,24 @@ def _without_marks(cell: str) -> bytes:
 
 
 def _token_serial(text: str) -> str:
-    if not _TOKEN.fullmatch(text):
-        raise BadFieldError("must be 1 to 50 letters, digits or ._-")
-    return text
+    if BY_SPREADSHEET.fullmatch(text):
+        raise BadFieldError(FindingReason.ROUNDED)
+    serial = token_serial(text)
+    if not _TOKEN.fullmatch(serial):
+        raise BadFieldError(FindingReason.TOKEN_FORM)
+    return serial
 
 
 def _state(text: str) -> str:
     if (state := STATES.get(text.casefold())) is None:
-        raise BadFieldError("must be active, suspended or revoked")
+        raise BadFieldError(FindingReason.STATE_FORM)
     return state
 
 
 def _serial(text: str) -> str:
     serial = text.lower().replace(":", "").replace(" ", "").removeprefix("0x")
     if not _SERIAL.fullmatch(serial):
-        raise BadFieldError("must be a number in hex or decimal")
+        raise BadFieldError(FindingReason.SERIAL_FORM)
     return serial
 
 

@@ -1,4 +1,4 @@
-"""Brings a bank's customers in, and what each is enrolled for, from one row per product."""
+"""Imports customers and their enrolments, one row for each product."""
 
 from __future__ import annotations
 
@@ -9,29 +9,44 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from back_office.imports.batches import batches, in_one
+from back_office.imports.batches import batches, in_one_transaction
 from back_office.imports.customer_row import COLUMNS, CustomerRow, read_customer
-from back_office.imports.report import Finding, Report, Tally, ignore
+from back_office.imports.report import ImportFinding, ImportReport, RowPlace, Tally, ignore
 from back_office.imports.table import read_table
-from renewal.store import intake
-from renewal.store.rows import Customer, Enrolment
-from renewal.store.scratch import Scratch
+from renewal.db.rows import Customer, Enrolment
+from renewal.db.spill_set import SpillSet
+from renewal.store import import_queries
+from schema.reasons import FindingReason, ImportedChange
 from schema.tables.people import customers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from back_office.imports.customer_row import Enrolling
-    from back_office.imports.table import Record
-    from renewal.cycle import Policies
-    from renewal.store.engine import Store
-    from renewal.store.work import Work
+    from back_office.imports.table import TableRecord
+    from renewal.db.engine import Store
+    from renewal.db.unit_of_work import UnitOfWork
+    from renewal.rules.policies import Policies
+    from schema.reasons import Reason
 
 #: What several rows of one customer must agree upon.
 CONTACT = ("id_number", "name", "mobile", "mail", "locale", "opted_out")
 ENROLLED = ("customer_class", "operator", "branch", "account")
 _COLUMN_OF = {"customer_class": "class"}
+ADDRESSES = ("mobile", "mail")
+SHARED = {
+    "mobile": FindingReason.SHARED_MOBILE.why(),
+    "mail": FindingReason.SHARED_MAIL.why(),
+}
+_ADDED = {"mobile": ImportedChange.MOBILE_ADDED, "mail": ImportedChange.MAIL_ADDED}
+_REPLACED = {"mobile": ImportedChange.MOBILE_REPLACED, "mail": ImportedChange.MAIL_REPLACED}
+_TAKEN_AWAY = {"mobile": ImportedChange.MOBILE_TAKEN_AWAY, "mail": ImportedChange.MAIL_TAKEN_AWAY}
+_OTHER_CHANGES = (
+    (ImportedChange.NAME, "name_sealed"),
+    (ImportedChange.LOCALE, "locale"),
+    (ImportedChange.OPTED_OUT, "opted_out"),
+)
 
 
 def import_customers(
@@ -41,8 +56,8 @@ def import_customers(
     *,
     dry_run: bool,
     progress: Callable[[int], None] = ignore,
-    found: Callable[[Finding], None] = ignore,
-) -> Report:
+    found: Callable[[ImportFinding], None] = ignore,
+) -> ImportReport:
     """
     Bring in a CSV file of customers; a customer with several products has several rows.
 
@@ -58,23 +73,27 @@ def import_customers(
     """
     tally = Tally(found, progress)
     rows = read_table(path, COLUMNS)
-    with Scratch() as scratch:
+    with SpillSet() as scratch:
         for batch in batches(rows):
             run = _Run(path.name, tally, policies)
             good = list(run.readable(batch))
             if good:
                 decide = partial(_decided, good, scratch, dry_run=dry_run)
-                decided = in_one(store, decide, dry_run=dry_run)
+                decided = in_one_transaction(store, decide, dry_run=dry_run)
                 scratch.keep(decided.seen)
                 run.count(decided.verdicts)
             tally.tell()
     return tally.report(dry_run=dry_run)
 
 
-class Verdict(NamedTuple):
+class CustomerVerdict(NamedTuple):
     row: CustomerRow
     bucket: str  #: new, changed, unchanged or refused
-    wrong: tuple[tuple[str, str], ...] = ()
+    wrong: tuple[tuple[str, Reason], ...] = ()
+    changes: tuple[ImportedChange, ...] = ()  #: what of the customer is another than before
+    #: of each address that this row brings anew: how many customers of the file get it, or have it
+    shared: Mapping[str, int] = {}
+    slipped: bool = False  #: whether an address was replaced by one that others on file have
 
 
 @dataclass(frozen=True)
@@ -83,7 +102,7 @@ class _Run:
     tally: Tally
     policies: Policies
 
-    def readable(self, batch: list[Record]) -> Iterator[CustomerRow]:
+    def readable(self, batch: list[TableRecord]) -> Iterator[CustomerRow]:
         for record in batch:
             if record.fault:
                 self.tally.refuse(self._finding(record.line, "", record.fault, refused=True))
@@ -94,33 +113,33 @@ class _Run:
             else:
                 self.tally.refuse(*(self._finding(record.line, *it, refused=True) for it in row))
 
-    def count(self, verdicts: list[Verdict]) -> None:
-        for row, bucket, wrong in verdicts:
+    def count(self, verdicts: list[CustomerVerdict]) -> None:
+        for row, bucket, wrong, changes, shared, slipped in verdicts:
+            self.tally.changes.update(changes)
+            self.tally.slipped += slipped
+            self.tally.share(shared)
             if bucket == "refused":
                 self.tally.refuse(*(self._finding(row.line, *it, refused=True) for it in wrong))
             else:
-                notes = (self._finding(row.line, *note, refused=False) for note in row.notes)
+                told = (*row.notes, *((name, SHARED[name]) for name, n in shared.items() if n > 1))
+                notes = (self._finding(row.line, *note, refused=False) for note in told)
                 self.tally.take(bucket, *notes)
 
-    def _finding(self, line: int, name: str, reason: str, *, refused: bool) -> Finding:
-        return Finding(
-            file=self.file, place=f"line {line}", field=name, reason=reason, refused=refused
+    def _finding(self, line: int, name: str, reason: Reason, *, refused: bool) -> ImportFinding:
+        return ImportFinding(
+            file=self.file, place=RowPlace(line), field=name, reason=reason, refused=refused
         )
 
 
-class Told(msgspec.Struct, array_like=True, frozen=True):
-    """
-    What an earlier row of the file has said, as digests.
-    """
+class EarlierLine(msgspec.Struct, array_like=True, frozen=True):
+    """What an earlier row of the file has said, as digests."""
 
     line: int
     said: list[int]
 
 
-class Marks(NamedTuple):
-    """
-    How a row's customer and enrolment are found: hashes on file, digests in the run.
-    """
+class CustomerMarks(NamedTuple):
+    """How a row's customer and enrolment are found: hashes on file, digests in the run."""
 
     reference: bytes
     id_number: bytes
@@ -129,45 +148,47 @@ class Marks(NamedTuple):
     by_enrolment: int
 
 
-class Decided(NamedTuple):
-    verdicts: list[Verdict]
+class CustomerDecisions(NamedTuple):
+    verdicts: list[CustomerVerdict]
     seen: dict[int, bytes]
 
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(Told).decode
+_unpack = msgspec.msgpack.Decoder(EarlierLine).decode
 
 
-def _decided(rows: list[CustomerRow], scratch: Scratch, work: Work, *, dry_run: bool) -> Decided:
+def _decided(
+    rows: list[CustomerRow], scratch: SpillSet, work: UnitOfWork, *, dry_run: bool
+) -> CustomerDecisions:
     return _Batch(work, scratch, dry_run).all(rows)
 
 
 @dataclass
 class _Batch:
-    """
-    Up to 500 rows in one transaction: read all that they need, decide, write all at its end.
-    """
+    """Up to 500 rows in one transaction: read all that they need, decide, write all at its end."""
 
-    work: Work
-    scratch: Scratch
+    work: UnitOfWork
+    scratch: SpillSet
     dry_run: bool
-    told: dict[int, Told] = field(default_factory=dict)
+    told: dict[int, EarlierLine] = field(default_factory=dict)
     fresh: dict[int, bytes] = field(default_factory=dict)
     known: dict[bytes, Customer] = field(default_factory=dict)  # by the reference's hash
     owner: dict[bytes, bytes] = field(default_factory=dict)  # ID number's hash -> reference's
     strangers: set[bytes] = field(default_factory=set)  # references that are not on file
+    #: by column, an address's hash -> how many customers on file have it
+    there: dict[str, dict[bytes, int]] = field(default_factory=dict)
     ids: Iterator[int] = field(default_factory=lambda: iter(()))
 
-    def all(self, rows: list[CustomerRow]) -> Decided:
+    def all(self, rows: list[CustomerRow]) -> CustomerDecisions:
         marks = [self._marks(row) for row in rows]
         self._load(rows, marks)
         verdicts = [self._decide(row, its) for row, its in zip(rows, marks, strict=True)]
-        return Decided(verdicts, self.fresh)
+        return CustomerDecisions(verdicts, self.fresh)
 
-    def _marks(self, row: CustomerRow) -> Marks:
-        hashed, digest = self.work.vault.hash, self.scratch.digest
+    def _marks(self, row: CustomerRow) -> CustomerMarks:
+        hashed, digest = self.work.cipher.hash, self.scratch.digest
         product = row.enrolling.product if row.enrolling else ""
-        return Marks(
+        return CustomerMarks(
             reference=hashed(row.reference, "customers.reference"),
             id_number=hashed(row.id_number, "customers.id_number"),
             by_reference=digest("reference", row.reference),
@@ -175,11 +196,18 @@ class _Batch:
             by_enrolment=digest("enrolment", row.reference, product),
         )
 
-    def _load(self, rows: list[CustomerRow], marks: list[Marks]) -> None:
+    def _load(self, rows: list[CustomerRow], marks: list[CustomerMarks]) -> None:
         keys = {key for its in marks for key in (its.by_reference, its.by_id, its.by_enrolment)}
+        keys |= {
+            self.scratch.digest(name, value)
+            for row in rows
+            for name in ADDRESSES
+            if (value := getattr(row, name)) is not UNSET and value
+        }
+        self.there = {name: self._having(name, rows) for name in ADDRESSES}
         self.told = {key: _unpack(what) for key, what in self.scratch.find(keys).items()}
         references = {its.reference for its in marks}
-        found = intake.customers_by(self.work, references, {its.id_number for its in marks})
+        found = import_queries.customers_by(self.work, references, {its.id_number for its in marks})
         for customer in found:
             self.known[customer.reference_hash] = customer
             self.owner[customer.id_number_hash] = customer.reference_hash
@@ -192,9 +220,14 @@ class _Batch:
         if self.strangers and not self.dry_run:
             self.ids = iter(self.work.new_ids(customers, len(self.strangers)))
 
+    def _having(self, name: str, rows: list[CustomerRow]) -> dict[bytes, int]:
+        values = {value for row in rows if (value := getattr(row, name)) is not UNSET and value}
+        hashes = {self.work.cipher.hash(value, f"customers.{name}") for value in values}
+        return import_queries.having(self.work, name, hashes)
+
     # --- the decision ---------------------------------------------------------------------------
 
-    def _decide(self, row: CustomerRow, its: Marks) -> Verdict:
+    def _decide(self, row: CustomerRow, its: CustomerMarks) -> CustomerVerdict:
         contact = self._digests(row, CONTACT)
         who = [self.scratch.digest(row.reference)]
         enrolled = self._digests(row.enrolling, ENROLLED) if row.enrolling else []
@@ -204,73 +237,111 @@ class _Batch:
             *self._contradictions(its.by_enrolment, enrolled, ENROLLED),
         )
         if wrong:
-            return Verdict(row, "refused", wrong)
-        bucket = "unchanged" if its.by_reference in self.told else self._contact(row, its)
+            return CustomerVerdict(row, "refused", wrong)
+        bucket, changes, shared = "unchanged", tuple[ImportedChange, ...](), dict[str, int]()
+        if its.by_reference not in self.told:
+            bucket, changes = self._contact(row, its)
+            shared = self._shared(row, bucket, changes)
         if row.enrolling and its.by_enrolment not in self.told:
             enrols = self._enrol(row.enrolling, its.reference)
             bucket = "changed" if enrols and bucket == "unchanged" else bucket
         self._tell(its.by_reference, row.line, contact)
         self._tell(its.by_id, row.line, who)
         self._tell(its.by_enrolment, row.line, enrolled)
-        return Verdict(row, bucket)
+        slipped = any(many > 1 and _REPLACED[name] in changes for name, many in shared.items())
+        return CustomerVerdict(row, bucket, changes=changes, shared=shared, slipped=slipped)
 
     def _digests(self, of: CustomerRow | Enrolling, names: tuple[str, ...]) -> list[int]:
         return [self.scratch.digest(getattr(of, name)) for name in names]
 
     def _tell(self, key: int, line: int, said: list[int]) -> None:
         if key not in self.told:
-            self.told[key] = Told(line, said)
+            self.told[key] = EarlierLine(line, said)
             self.fresh[key] = _pack(self.told[key])
 
     def _contradictions(
         self, key: int, said: list[int], names: tuple[str, ...]
-    ) -> Iterator[tuple[str, str]]:
+    ) -> Iterator[tuple[str, Reason]]:
         before = self.told.get(key)
         if before is None or before.said == said:
             return
         for name, now, then in zip(names, said, before.said, strict=True):
             if now != then:
-                yield _COLUMN_OF.get(name, name), f"is not what line {before.line} says"
+                line = str(before.line)
+                yield _COLUMN_OF.get(name, name), FindingReason.OTHER_THAN_LINE.why(line=line)
 
-    def _other_owner(self, its: Marks, who: list[int]) -> Iterator[tuple[str, str]]:
+    def _other_owner(self, its: CustomerMarks, who: list[int]) -> Iterator[tuple[str, Reason]]:
         before = self.told.get(its.by_id)
         customer = self.known.get(its.reference)
         if before is not None and before.said != who:
-            yield "id_number", f"is that of line {before.line}, with another reference"
+            yield "id_number", FindingReason.ID_OF_LINE.why(line=str(before.line))
         elif self.owner.get(its.id_number, its.reference) != its.reference:
-            yield "id_number", "is on file for another customer"
+            yield "id_number", FindingReason.ID_OF_ANOTHER.why()
         elif customer is not None and customer.id_number_hash != its.id_number:
             # A bulk file must not hand one person's certificates to another.
-            yield "id_number", "is not the one on file for this customer"
+            yield "id_number", FindingReason.ID_CHANGED.why()
+
+    def _shared(
+        self, row: CustomerRow, bucket: str, changes: tuple[ImportedChange, ...]
+    ) -> dict[str, int]:
+        """
+        Of each address that this customer gets now: for how many it stands so far. Those who have
+        it on file are counted apart from those of the file, who may be the same.
+        """
+        found = {}
+        for name in ADDRESSES:
+            value = getattr(row, name)
+            anew = bucket == "new" or {_ADDED[name], _REPLACED[name]} & {*changes}
+            if value is UNSET or not value or not anew:
+                continue
+            key = self.scratch.digest(name, value)
+            before = self.told.get(key, EarlierLine(row.line, [0]))
+            self.told[key] = EarlierLine(before.line, [before.said[0] + 1])
+            self.fresh[key] = _pack(self.told[key])
+            there = self.there[name].get(self._hash(value, f"customers.{name}") or b"", 0)
+            found[name] = max(self.told[key].said[0], there + 1)
+        return found
 
     # --- what follows ---------------------------------------------------------------------------
 
-    def _contact(self, row: CustomerRow, its: Marks) -> str:
+    def _contact(
+        self, row: CustomerRow, its: CustomerMarks
+    ) -> tuple[str, tuple[ImportedChange, ...]]:
         customer = self.known.get(its.reference)
         if customer is None:
             if not self.dry_run:
                 self.known[its.reference] = self._put(row, its)
-            return "new"
+            return "new", ()
         changes = self._changes(row, customer)
         if not changes:
-            return "unchanged"
+            self._name_reference(row, its, customer)
+            return "unchanged", ()
         if not self.dry_run:
             self.known[its.reference] = self.work.customers.change(customer, **changes)
-        return "changed"
+        return "changed", tuple(_in_words(changes, customer))
 
-    def _put(self, row: CustomerRow, its: Marks) -> Customer:
-        seal, hashed = self._seal, self._hash
+    def _name_reference(self, row: CustomerRow, its: CustomerMarks, customer: Customer) -> None:
+        """Keep the bank's own number of a customer whom an older program took in without it."""
+        if customer.reference_sealed is None and not self.dry_run:
+            sealed = self._seal(row.reference, "customers.reference", customer.id)
+            changed = self.work.customers.change(customer, reference_sealed=sealed)
+            self.known[its.reference] = changed
+
+    def _put(self, row: CustomerRow, its: CustomerMarks) -> Customer:
+        hashed, number = self._hash, next(self.ids)
         mobile, mail = row.mobile or None, row.mail or None
         return self.work.customers.put(
             Customer(
-                id=next(self.ids),
+                id=number,
                 reference_hash=its.reference,
-                id_number_sealed=self.work.vault.seal(row.id_number, "customers.id_number"),
+                id_number_sealed=self.work.cipher.seal(
+                    row.id_number, "customers.id_number", number
+                ),
                 id_number_hash=its.id_number,
-                name_sealed=self.work.vault.seal(row.name, "customers.name"),
-                mobile_sealed=seal(mobile, "customers.mobile"),
+                name_sealed=self.work.cipher.seal(row.name, "customers.name", number),
+                mobile_sealed=self._seal(mobile, "customers.mobile", number),
                 mobile_hash=hashed(mobile, "customers.mobile"),
-                mail_sealed=seal(mail, "customers.mail"),
+                mail_sealed=self._seal(mail, "customers.mail", number),
                 mail_hash=hashed(mail, "customers.mail"),
                 mobile_bad=None,
                 mail_bad=None,
@@ -278,30 +349,41 @@ class _Batch:
                 opted_out=row.opted_out is True,
                 contact_version=1,
                 version=1,
+                reference_sealed=self._seal(row.reference, "customers.reference", number),
             )
         )
 
-    def _seal(self, value: str | None, column: str) -> bytes | None:
-        return self.work.vault.seal(value, column) if value else None
+    def _seal(self, value: str | None, column: str, of: int | str) -> bytes | None:
+        return self.work.cipher.seal(value, column, of) if value else None
 
     def _hash(self, value: str | None, column: str) -> bytes | None:
-        return self.work.vault.hash(value, column) if value else None
+        return self.work.cipher.hash(value, column) if value else None
 
     def _changes(self, row: CustomerRow, customer: Customer) -> dict[str, object]:
         changes: dict[str, object] = {}
-        for name in ("mobile", "mail"):
+        for name in ADDRESSES:
             value, column = getattr(row, name), f"customers.{name}"
             if value is UNSET or self._hash(value, column) == getattr(customer, f"{name}_hash"):
                 continue
             # The carrier's verdict was about the old address; codes go to the new one only.
             changes |= {
-                f"{name}_sealed": self._seal(value, column),
+                f"{name}_sealed": self._seal(value, column, customer.id),
                 f"{name}_hash": self._hash(value, column),
                 f"{name}_bad": None,
+                f"{name}_bad_until": None,
                 "contact_version": customer.contact_version + 1,
             }
-        if self.work.vault.open_text(customer.name_sealed, "customers.name") != row.name:
-            changes["name_sealed"] = self.work.vault.seal(row.name, "customers.name")
+            if name == "mobile":
+                changes |= {"codes_bad": None, "codes_bad_until": None}
+        if changes and customer.reference_sealed is None:
+            changes["reference_sealed"] = self._seal(
+                row.reference, "customers.reference", customer.id
+            )
+        if (
+            self.work.cipher.open_text(customer.name_sealed, "customers.name", customer.id)
+            != row.name
+        ):
+            changes["name_sealed"] = self.work.cipher.seal(row.name, "customers.name", customer.id)
         for name in ("locale", "opted_out"):
             value = getattr(row, name)
             if value is not UNSET and value != getattr(customer, name):
@@ -309,9 +391,7 @@ class _Batch:
         return changes
 
     def _enrol(self, enrolling: Enrolling, reference: bytes) -> bool:
-        """
-        Say whether the enrolment is another than on file, and make it so.
-        """
+        """Say whether the enrolment is another than on file, and make it so."""
         customer = self.known.get(reference)
         key = (customer.id if customer else 0, enrolling.product)
         stranger = customer is None or reference in self.strangers
@@ -332,7 +412,9 @@ class _Batch:
             customer_class=enrolling.customer_class or 0,
             operator=enrolling.operator or "",
             branch=enrolling.branch or None,
-            account_sealed=self._seal(enrolling.account or None, "enrolments.account"),
+            account_sealed=self._seal(
+                enrolling.account or None, "enrolments.account", f"{customer}/{enrolling.product}"
+            ),
             version=1,
         )
 
@@ -343,10 +425,26 @@ class _Batch:
             if value is not UNSET and value != getattr(before, name):
                 changes[name] = value
         if enrolling.account is not UNSET and enrolling.account != self._account(before):
-            changes["account_sealed"] = self._seal(enrolling.account, "enrolments.account")
+            changes["account_sealed"] = self._seal(
+                enrolling.account, "enrolments.account", before.sealed_row
+            )
         return changes
 
     def _account(self, before: Enrolment) -> str | None:
         if before.account_sealed is None:
             return None
-        return self.work.vault.open_text(before.account_sealed, "enrolments.account")
+        return self.work.cipher.open_text(
+            before.account_sealed, "enrolments.account", before.sealed_row
+        )
+
+
+def _in_words(changes: dict[str, object], before: Customer) -> Iterator[ImportedChange]:
+    for name in ADDRESSES:
+        column = f"{name}_sealed"
+        if column in changes and changes[column] is None:
+            yield _TAKEN_AWAY[name]
+        elif column in changes:
+            yield (_ADDED if getattr(before, column) is None else _REPLACED)[name]
+    for change, column in _OTHER_CHANGES:
+        if column in changes:
+            yield change

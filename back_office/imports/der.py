@@ -1,8 +1,11 @@
-"""Walks over DER in a file, element by element, without reading what it passes over."""
+"""Walks over the DER in a file element by element, skipping what it does not need."""
 
 from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING, NamedTuple
+
+from renewal.errors import UnreadableError
+from schema.reasons import ReadingReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,20 +17,18 @@ _LONG_LENGTH = 0x80
 _MOST_LENGTH_BYTES = 8
 
 
-class DerError(ValueError):
-    """
-    The bytes are no DER; the text says why.
-    """
+class DerError(UnreadableError):
+    """The bytes are no DER."""
 
 
-class Element(NamedTuple):
+class DerElement(NamedTuple):
     tag: int
     start: int  #: of its tag
     content: int
     end: int
 
 
-def element(file: IO[bytes], at: int, end: int) -> Element:
+def element(file: IO[bytes], at: int, end: int) -> DerElement:
     """
     Return the element that begins there and lies before ``end`` (X.690, 8.1.2 and 8.1.3).
 
@@ -37,22 +38,22 @@ def element(file: IO[bytes], at: int, end: int) -> Element:
     file.seek(at)
     head = file.read(2 + _MOST_LENGTH_BYTES)
     if len(head) < 2:  # noqa: PLR2004 - a tag and a length
-        raise DerError("ends too early")
+        raise DerError(ReadingReason.ENDS_EARLY)
     tag, length, content = head[0], head[1], at + 2
     if tag & _LONG_TAG == _LONG_TAG:
-        raise DerError("holds a tag that certificates do not use")
+        raise DerError(ReadingReason.FOREIGN_TAG)
     if length & _LONG_LENGTH:
         count = length & ~_LONG_LENGTH
         if not 1 <= count <= _MOST_LENGTH_BYTES:
-            raise DerError("is of indefinite length (BER), not DER")
+            raise DerError(ReadingReason.INDEFINITE)
         length = int.from_bytes(head[2 : 2 + count], "big")
         content += count
     if content + length > end:
-        raise DerError("ends too early")
-    return Element(tag, at, content, content + length)
+        raise DerError(ReadingReason.ENDS_EARLY)
+    return DerElement(tag, at, content, content + length)
 
 
-def elements(file: IO[bytes], at: int, end: int) -> Iterator[Element]:
+def elements(file: IO[bytes], at: int, end: int) -> Iterator[DerElement]:
     """
     Yield the elements from there to the end, one after the other.
 
@@ -65,7 +66,7 @@ def elements(file: IO[bytes], at: int, end: int) -> Iterator[Element]:
         at = found.end
 
 
-def certificates_of(file: IO[bytes], signed: Element) -> Iterator[Element] | None:
+def certificates_of(file: IO[bytes], signed: DerElement) -> Iterator[DerElement] | None:
     """
     Return the certificates in a PKCS#7 file, or ``None`` if the element is no such thing.
 
@@ -82,6 +83,6 @@ def certificates_of(file: IO[bytes], signed: Element) -> Iterator[Element] | Non
     return iter(())
 
 
-def _bytes(file: IO[bytes], of: Element) -> bytes:
+def _bytes(file: IO[bytes], of: DerElement) -> bytes:
     file.seek(of.content)
     return file.read(of.end - of.content)

@@ -8,36 +8,41 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from back_office.imports.report import ImportFileError
+from back_office.imports.report import ImportFileError, cannot_read
+from renewal.rules import big5
+from schema.reasons import FindingReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from schema.reasons import Reason
+
+BIG5 = "cp950"
 UTF8_MARK = b"\xef\xbb\xbf"
 #: What a file begins with that holds no lines of text, and what to do about it.
 NO_TEXT = {
-    b"PK\x03\x04": "is an Excel workbook or a ZIP archive: save it as CSV (UTF-8)",
-    b"\xd0\xcf\x11\xe0": "is an old Excel workbook: save it as CSV (UTF-8)",
-    b"\x1f\x8b": "is compressed: unpack it first",
-    b"BZh": "is compressed: unpack it first",
-    b"\xfd7zXZ": "is compressed: unpack it first",
-    b"7z\xbc\xaf": "is compressed: unpack it first",
-    b"\xff\xfe": "is in UTF-16: save it as CSV (UTF-8)",
-    b"\xfe\xff": "is in UTF-16: save it as CSV (UTF-8)",
+    b"PK\x03\x04": FindingReason.IS_EXCEL,
+    b"\xd0\xcf\x11\xe0": FindingReason.IS_OLD_EXCEL,
+    b"\x1f\x8b": FindingReason.IS_COMPRESSED,
+    b"BZh": FindingReason.IS_COMPRESSED,
+    b"\xfd7zXZ": FindingReason.IS_COMPRESSED,
+    b"7z\xbc\xaf": FindingReason.IS_COMPRESSED,
+    b"\xff\xfe": FindingReason.IS_UTF16,
+    b"\xfe\xff": FindingReason.IS_UTF16,
 }
 CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
-class Line:
+class TextLine:
     number: int  #: from 1
     text: str
-    fault: str = ""  #: why the text cannot be used
+    fault: Reason | None = None  #: why the text cannot be used
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
+def open_text(path: Path) -> Iterator[IO[bytes]]:
     """
     Open a file for reading, if it is one: a pipe or a device could be waited for without end.
 
@@ -48,13 +53,13 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise ImportFileError(f"{path}: is no regular file")
+                raise ImportFileError(path, FindingReason.NOT_REGULAR)
             yield file
     except OSError as error:
-        raise ImportFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise cannot_read(path, error) from error
 
 
-def lines_of(path: Path, *, most: int) -> Iterator[Line]:
+def lines_of(path: Path, *, most: int) -> Iterator[TextLine]:
     """
     Yield the lines of a text in UTF-8, with or without a mark, or in Big5.
 
@@ -64,11 +69,11 @@ def lines_of(path: Path, *, most: int) -> Iterator[Line]:
     Raises:
         ImportFileError
     """
-    with opened(path) as file:
+    with open_text(path) as file:
         start = file.read(8)
         for begins, reason in NO_TEXT.items():
             if start.startswith(begins):
-                raise ImportFileError(f"{path}: {reason}")
+                raise ImportFileError(path, reason)
         first = len(UTF8_MARK) if start.startswith(UTF8_MARK) else 0
         file.seek(first)
         encoding = "utf-8" if first else _encoding(file, most)
@@ -92,7 +97,7 @@ def _encoding(file: IO[bytes], most: int) -> str:
             balance += 1
         except UnicodeDecodeError:
             balance -= 1
-    return "cp950" if balance < 0 else "utf-8"  # Big5 as Windows writes it
+    return BIG5 if balance < 0 else "utf-8"  # Big5 as Windows writes it
 
 
 def _bounded(file: IO[bytes], most: int) -> Iterator[bytes | None]:
@@ -105,13 +110,13 @@ def _bounded(file: IO[bytes], most: int) -> Iterator[bytes | None]:
         yield None
 
 
-def _decoded(number: int, raw: bytes | None, encoding: str) -> Line:
+def _decoded(number: int, raw: bytes | None, encoding: str) -> TextLine:
     if raw is None:
-        return Line(number, "", "the line is too long")
+        return TextLine(number, "", FindingReason.LINE_TOO_LONG.why())
     if b"\0" in raw:
-        return Line(number, "", "the line holds a NUL byte")
+        return TextLine(number, "", FindingReason.LINE_NUL.why())
     try:
-        return Line(number, raw.decode(encoding))
+        return TextLine(number, big5.decode(raw) if encoding == BIG5 else raw.decode(encoding))
     except UnicodeDecodeError:
-        name = "Big5" if encoding == "cp950" else "UTF-8"
-        return Line(number, "", f"the line is not {name}")
+        name = "Big5" if encoding == BIG5 else "UTF-8"
+        return TextLine(number, "", FindingReason.LINE_ENCODING.why(encoding=name))

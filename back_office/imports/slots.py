@@ -1,4 +1,4 @@
-"""Knows which certificate is in force in each slot, on file or as a dry run would leave it."""
+"""Tracks the certificate in force in each slot, also as a dry run would leave it."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from renewal.rules import slots
 from renewal.rules.window import Phase, phase_at
-from renewal.store import intake
+from renewal.store import import_queries
 from schema.policy import Slot
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from renewal.store.rows import Certificate
-    from renewal.store.scratch import Scratch
-    from renewal.store.work import Work
+    from renewal.db.rows import Certificate
+    from renewal.db.spill_set import SpillSet
+    from renewal.db.unit_of_work import UnitOfWork
     from schema.policy import Policy
 
 Ident = tuple[bytes, str]  #: issuer's hash and serial (RFC 5280, 4.1.2.2: unique together)
 _SHA_SHOWN = 32
 
 
-class Standing(msgspec.Struct, array_like=True, kw_only=True):
-    """
-    A certificate as the run sees it; it changes as the run goes on.
-    """
+class SlotHolder(msgspec.Struct, array_like=True, kw_only=True):
+    """A certificate as the run sees it; it changes as the run goes on."""
 
     row: int  #: its key on file; 0 if it is not there yet
     issuer_hash: bytes
@@ -40,6 +39,7 @@ class Standing(msgspec.Struct, array_like=True, kw_only=True):
     state: str
     not_before: datetime
     not_after: datetime
+    verified: bool | None
 
     @property
     def ident(self) -> Ident:
@@ -47,24 +47,20 @@ class Standing(msgspec.Struct, array_like=True, kw_only=True):
 
     @property
     def in_force(self) -> bool:
-        return self.state in intake.IN_FORCE
+        return self.state in import_queries.IN_FORCE
 
 
 def slot_of(policy: Policy, customer: int | None, token_serial: str | None, sha256: bytes) -> str:
-    """
-    Return the slot that the certificate is in; without its customer or token, one of its own.
-    """
+    """Return the slot that the certificate is in; without its customer or token, one of its own."""
     if policy.slot is Slot.CUSTOMER and customer is not None:
-        return f"{policy.product}:c{customer}"
+        return slots.of_customer(policy.product, customer)
     if policy.slot is Slot.TOKEN and token_serial is not None:
         return f"{policy.product}:t{token_serial}"
     return f"{policy.product}:x{sha256.hex()[:_SHA_SHOWN]}"
 
 
 def closed(now: datetime, not_after: datetime, policy: Policy) -> bool:
-    """
-    Say whether the window is over; never for a certificate that never ends.
-    """
+    """Say whether the window is over; never for a certificate that never ends."""
     try:
         return phase_at(now, not_after, policy.window) is Phase.CLOSED
     except OverflowError:  # RFC 5280, 4.1.2.5: 99991231235959Z, no well-defined end
@@ -72,53 +68,51 @@ def closed(now: datetime, not_after: datetime, policy: Policy) -> bool:
 
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(Standing).decode
+_unpack = msgspec.msgpack.Decoder(SlotHolder).decode
 
 
 @dataclass
-class World:
+class SlotView:
     """
     The certificates that a batch is about, and those in force in its slots.
 
     ``scratch`` is a dry run's: what its earlier batches would have done is not on file.
     """
 
-    work: Work
-    scratch: Scratch | None
-    known: dict[Ident, Standing] = field(default_factory=dict)
-    holders: dict[str, Standing] = field(default_factory=dict)
+    work: UnitOfWork
+    scratch: SpillSet | None
+    known: dict[Ident, SlotHolder] = field(default_factory=dict)
+    holders: dict[str, SlotHolder] = field(default_factory=dict)
     busy: set[str] = field(default_factory=set)  # slots with a renewal under way
-    dirty: dict[Ident, Standing] = field(default_factory=dict)
+    dirty: dict[Ident, SlotHolder] = field(default_factory=dict)
 
     def load_known(self, idents: Collection[Ident]) -> None:
         wanted = set(idents)
-        for row in intake.with_serials(self.work, {serial for _, serial in wanted}):
+        for row in import_queries.with_serials(self.work, {serial for _, serial in wanted}):
             if (row.issuer_hash, row.serial) in wanted:
                 self.known[row.issuer_hash, row.serial] = _standing(row)
         for standing in self._scratched([("certificate", *ident) for ident in wanted]):
             self.known[standing.ident] = standing
 
     def load_slots(self, slots: Collection[str]) -> None:
-        for row in intake.in_force(self.work, slots):
+        for row in import_queries.in_force(self.work, slots):
             ident = (row.issuer_hash, row.serial)
             self.holders[row.slot] = self.known.setdefault(ident, _standing(row))
         for standing in self._scratched([("slot", slot) for slot in slots]):
             self.holders[standing.slot] = self.known.setdefault(standing.ident, standing)
-        self.busy = intake.under_renewal(self.work, slots)
+        self.busy = import_queries.under_renewal(self.work, slots)
 
-    def _scratched(self, keys: list[tuple[object, ...]]) -> list[Standing]:
+    def _scratched(self, keys: list[tuple[object, ...]]) -> list[SlotHolder]:
         if self.scratch is None:
             return []
         found = self.scratch.find([self.scratch.digest(*key) for key in keys])
         return [_unpack(what) for what in found.values()]
 
-    def touch(self, standing: Standing) -> None:
+    def touch(self, standing: SlotHolder) -> None:
         self.known[standing.ident] = self.dirty[standing.ident] = standing
 
     def seen(self) -> dict[int, bytes]:
-        """
-        What the next batches of a dry run must know.
-        """
+        """What the next batches of a dry run must know."""
         if self.scratch is None:
             return {}
         digest = self.scratch.digest
@@ -128,8 +122,8 @@ class World:
         }
 
 
-def _standing(row: Certificate) -> Standing:
-    return Standing(
+def _standing(row: Certificate) -> SlotHolder:
+    return SlotHolder(
         row=row.id,
         issuer_hash=row.issuer_hash,
         serial=row.serial,
@@ -141,4 +135,5 @@ def _standing(row: Certificate) -> Standing:
         state=row.state,
         not_before=row.not_before,
         not_after=row.not_after,
+        verified=row.verified,
     )

@@ -8,12 +8,15 @@ import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from back_office.imports.lines import Line, lines_of
+from back_office.imports.lines import TextLine, lines_of
 from back_office.imports.report import ImportFileError
+from schema.reasons import FindingReason
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from schema.reasons import Reason
 
 #: Inside a quoted cell only PEM may run over several lines; anything else is a lost quote.
 _PEM_LINE = re.compile(r"[A-Za-z0-9+/=\s-]*")
@@ -23,9 +26,7 @@ _DELIMITERS = ",;\t"
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """
-    What a table may be made of.
-    """
+    """What a table may be made of."""
 
     names: Mapping[str, Sequence[str]]  #: column -> what else it may be called
     needed: Collection[str]
@@ -43,12 +44,21 @@ class Columns:
                 return name
         return "" if plain in self.ignored else None
 
+    @property
+    def listed(self) -> str:
+        """As a reason takes them."""
+        return ",".join(self.names)
+
+    def stranger(self, heading: str) -> Reason:
+        shown = heading.strip()[:_SHOWN]
+        return FindingReason.UNKNOWN_COLUMN.why(column=shown, columns=self.listed)
+
 
 @dataclass(frozen=True)
-class Record:
+class TableRecord:
     line: int
     cells: Mapping[str, str] = field(default_factory=dict)
-    fault: str = ""  #: why the cells could not be read
+    fault: Reason | None = None  #: why the cells could not be read
 
 
 def _plain(heading: str) -> str:
@@ -56,7 +66,7 @@ def _plain(heading: str) -> str:
     return re.sub(r"[\s_-]+", "_", text)
 
 
-def read_table(path: Path, columns: Columns) -> Iterator[Record]:
+def read_table(path: Path, columns: Columns) -> Iterator[TableRecord]:
     """
     Yield the rows below the heading, in any order of columns. Empty rows are passed over.
 
@@ -66,7 +76,7 @@ def read_table(path: Path, columns: Columns) -> Iterator[Record]:
     lines = lines_of(path, most=columns.most_bytes)
     first = next(lines, None)
     if first is None:
-        raise ImportFileError(f"{path}: is empty")
+        raise ImportFileError(path, FindingReason.EMPTY)
     heading = _Heading.read(path, first, columns)
     return _records(_joined(lines, columns.most_bytes) if columns.pem else lines, heading)
 
@@ -75,44 +85,45 @@ def read_table(path: Path, columns: Columns) -> Iterator[Record]:
 class _Heading:
     names: tuple[str, ...]
     delimiter: str
+    untitled: tuple[int, ...]  #: columns that a spreadsheet has left at the end, without a title
 
     @classmethod
-    def read(cls, path: Path, line: Line, columns: Columns) -> _Heading:
+    def read(cls, path: Path, line: TextLine, columns: Columns) -> _Heading:
         delimiter = max(_DELIMITERS, key=line.text.count)
         try:
             cells = _cells(line.text, delimiter)
         except csv.Error as error:
-            raise ImportFileError(f"{path}: line 1: {error}") from error
+            raise _at_heading(path, _reason(error)) from error
         if line.fault:
-            raise ImportFileError(f"{path}: line 1: {line.fault}")
-        names = [columns.called(cell) for cell in cells]
+            raise _at_heading(path, line.fault)
+        names = [columns.called(cell) if cell.strip() else "" for cell in cells]
         if not any(names):  # without a heading, the first line is a person: it is not quoted
-            raise ImportFileError(
-                f"{path}: line 1: is no heading; the columns are {', '.join(columns.names)}"
-            )
+            raise ImportFileError(path, FindingReason.NO_HEADING.why(columns=columns.listed))
         for cell, name in zip(cells, names, strict=True):
             if name is None:
-                raise ImportFileError(
-                    f"{path}: line 1: unknown column {cell.strip()[:_SHOWN]!r}; "
-                    f"the columns are {', '.join(columns.names)}"
-                )
+                raise ImportFileError(path, columns.stranger(cell))
             if name and names.count(name) > 1:
-                raise ImportFileError(f"{path}: line 1: the column {name!r} is there twice")
+                raise ImportFileError(path, FindingReason.COLUMN_TWICE.why(columns=name))
         for name in columns.needed:
             if name not in names:
-                raise ImportFileError(f"{path}: line 1: the column {name!r} is missing")
-        return cls(tuple(name or "" for name in names), delimiter)
+                raise ImportFileError(path, FindingReason.COLUMN_MISSING.why(columns=name))
+        untitled = tuple(at for at, cell in enumerate(cells) if not cell.strip())
+        return cls(tuple(name or "" for name in names), delimiter, untitled)
 
-    def record(self, line: int, text: str) -> Record | None:
+    def record(self, line: int, text: str) -> TableRecord | None:
         try:
             cells = _cells(text, self.delimiter)
         except csv.Error as error:
-            return Record(line, fault=_reason(error))
+            return TableRecord(line, fault=_reason(error))
         if not any(cells) or not any(cell.strip() for cell in cells):
             return None
         if len(cells) != len(self.names):
-            return Record(line, fault=f"has {len(cells)} cells, the heading {len(self.names)}")
-        return Record(line, dict(zip(self.names, cells, strict=True)))
+            many = FindingReason.CELLS.why(count=len(cells), heading=len(self.names))
+            return TableRecord(line, fault=many)
+        for number in self.untitled:
+            if cells[number].strip():
+                return TableRecord(line, fault=FindingReason.UNTITLED.why(column=number + 1))
+        return TableRecord(line, dict(zip(self.names, cells, strict=True)))
 
 
 def _cells(text: str, delimiter: str) -> list[str]:
@@ -120,30 +131,32 @@ def _cells(text: str, delimiter: str) -> list[str]:
     return next(csv.reader((text,), delimiter=delimiter, strict=True, skipinitialspace=True), [])
 
 
-def _reason(error: csv.Error) -> str:
+def _at_heading(path: Path, fault: Reason) -> ImportFileError:
+    return ImportFileError(path, FindingReason.FIRST_LINE.why(detail=fault.stored()))
+
+
+def _reason(error: csv.Error) -> Reason:
     text = str(error)
     if "unexpected end" in text:
-        return "a quote is opened and not closed"
+        return FindingReason.QUOTE_OPEN.why()
     if "expected after" in text:
-        return "a quote is closed in the middle of a cell"
+        return FindingReason.QUOTE_MIDDLE.why()
     if "field limit" in text:
-        return "a cell is too long"
-    return "holds a line break outside of quotes"
+        return FindingReason.CELL_TOO_LONG.why()
+    return FindingReason.LINE_BREAK.why()
 
 
-def _records(lines: Iterator[Line], heading: _Heading) -> Iterator[Record]:
+def _records(lines: Iterator[TextLine], heading: _Heading) -> Iterator[TableRecord]:
     for line in lines:
-        record = Record(line.number, fault=line.fault) if line.fault else None
+        record = TableRecord(line.number, fault=line.fault) if line.fault else None
         record = record or heading.record(line.number, line.text)
         if record is not None:
             yield record
 
 
-def _joined(lines: Iterator[Line], most: int) -> Iterator[Line]:
-    """
-    Put the lines of a cell of PEM together, so that each line yielded is one record.
-    """
-    parts: list[Line] = []
+def _joined(lines: Iterator[TextLine], most: int) -> Iterator[TextLine]:
+    """Put the lines of a cell of PEM together, so that each line yielded is one record."""
+    parts: list[TextLine] = []
     quotes = length = 0
     for line in lines:
         if parts and (line.fault or length > most or not _continues(line.text)):
@@ -158,14 +171,14 @@ def _joined(lines: Iterator[Line], most: int) -> Iterator[Line]:
         quotes += line.text.count('"')
         length += len(line.text)
         if quotes % 2 == 0:
-            yield Line(parts[0].number, "".join(part.text for part in parts))
+            yield TextLine(parts[0].number, "".join(part.text for part in parts))
             parts = []
     if parts:
         yield _never_closed(parts)
 
 
-def _never_closed(parts: list[Line]) -> Line:
-    return Line(parts[0].number, "", "a quote is opened and not closed")
+def _never_closed(parts: list[TextLine]) -> TextLine:
+    return TextLine(parts[0].number, "", FindingReason.QUOTE_OPEN.why())
 
 
 def _continues(text: str) -> bool:

@@ -1,0 +1,1 @@
+"""The console: what back-office staff see and do in their browser."""

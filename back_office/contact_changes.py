@@ -1,0 +1,103 @@
+"""What staff change of one customer: telephone, mail, language, and whether they are reminded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from back_office.actions import must_say_why
+from back_office.imports.customer_row import BadFieldError, plain, read_mail, read_mobile
+from renewal.db.retry import retry_on_conflict
+from renewal.errors import ReasonedError, XuqiError
+from renewal.lifecycle import tasks
+from renewal.store import audit
+from renewal.store import certificates as certificate_queries
+from schema.reasons import RefusalReason
+
+if TYPE_CHECKING:
+    from renewal.db.engine import Store
+    from renewal.db.rows import Customer
+    from renewal.db.unit_of_work import UnitOfWork
+
+LANGUAGES = ("zh-TW", "en")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewContact:
+    """``None``: it stays; an empty text: there is none any more."""
+
+    mobile: str | None = None
+    mail: str | None = None
+    opted_out: bool | None = None
+    locale: str | None = None
+
+
+@dataclass(frozen=True)
+class ContactChanges:
+    """Each change is one transaction together with its line in the audit trail."""
+
+    store: Store
+
+    @retry_on_conflict
+    def change(self, customer: int, asked: NewContact, *, who: str, why: str) -> list[str]:
+        """
+        Change it, and return the names of what is another now.
+
+        The carrier's verdict was about the old address; codes go to the new one only.
+
+        Raises:
+            XuqiError: there is no such customer, or a value that cannot be used.
+        """
+        with self.store.transaction() as work:
+            must_say_why(who, why)
+            object_ = f"customer {customer}"
+            audit.write(work, who=who, did="change contact", object_=object_, why=why)
+            row = work.customers.get(customer)
+            changes = _changes(work, row, asked)
+            if not changes:
+                raise ReasonedError(RefusalReason.NOTHING_CHANGED)
+            work.customers.change(row, **changes)
+            if asked.mobile and "mobile_hash" in changes:
+                for certificate in certificate_queries.of_customers(work, [customer]):
+                    tasks.number_found(work, certificate, who=who, why=why)
+        return sorted({name.removesuffix("_hash") for name in changes} & NAMES)
+
+
+NAMES = frozenset({"mobile", "mail", "opted_out", "locale"})
+
+
+def _changes(work: UnitOfWork, row: Customer, asked: NewContact) -> dict[str, object]:
+    changes: dict[str, object] = {}
+    for name in ("mobile", "mail"):
+        typed = getattr(asked, name)
+        if typed is not None:
+            changes |= _address(work, row, name, typed)
+    if any(f"{name}_hash" in changes for name in ("mobile", "mail")):
+        changes["contact_version"] = row.contact_version + 1
+    if asked.opted_out is not None and asked.opted_out != row.opted_out:
+        changes["opted_out"] = asked.opted_out
+    if asked.locale is not None and asked.locale != row.locale:
+        if asked.locale not in LANGUAGES:
+            raise XuqiError(f"a language is one of {', '.join(LANGUAGES)}")
+        changes["locale"] = asked.locale
+    return changes
+
+
+def _address(work: UnitOfWork, row: Customer, name: str, typed: str) -> dict[str, object]:
+    try:
+        value = read_mobile(plain(typed), []) if name == "mobile" else read_mail(plain(typed))
+    except BadFieldError as error:
+        raise BadFieldError(error.reason, name) from error  # it does not quote the value
+    column = f"customers.{name}"
+    hashed = work.cipher.hash(value, column) if value else None
+    if hashed == getattr(row, f"{name}_hash"):
+        return {}
+    changes: dict[str, object] = {
+        f"{name}_sealed": work.cipher.seal(value, column, row.id) if value else None,
+        f"{name}_hash": hashed,
+        f"{name}_bad": None,
+        f"{name}_bad_until": None,
+    }
+    if name == "mobile":
+        changes |= {"codes_bad": None, "codes_bad_until": None}
+    return changes

@@ -1,0 +1,1 @@
+"""Bulk renewal runs: plan, approve, run, result."""
