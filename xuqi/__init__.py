@@ -1,1 +1,1 @@
-"""The command, and the only place where everything is put together."""
+"""The command, and the composition root."""

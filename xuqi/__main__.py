@@ -2,10 +2,8 @@
 
 
 def main() -> None:
-    """
-    Run the command.
-    """
-    from xuqi.command import xuqi  # noqa: PLC0415 - whoever imports this module may not want it
+    """Run the command."""
+    from xuqi.cli.main import xuqi  # noqa: PLC0415 - whoever imports this module may not want it
 
     xuqi(prog_name="xuqi")
 

@@ -1,1 +1,1 @@
-"""Everything in one process: consumers, scheduler, station and what the world may fetch."""
+"""Serves everything in one process, or some components of it."""

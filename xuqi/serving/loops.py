@@ -1,4 +1,4 @@
-"""The loops that a serving process runs, each in a thread of its own."""
+"""The loops of a serving process, each in a thread of its own."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from producers.relay import Relay
-    from renewal.delivery import Delivery
-    from token_station.journal import Entry
+    from renewal.clock_guard import ClockGuard
+    from renewal.delivery import ConsumerRunner
+    from token_station.journal import JournalEntry
     from token_station.station import Station
-    from xuqi.house import House
-    from xuqi.places import StationPlace
+    from xuqi.bootstrap import App
+    from xuqi.process_lock import StationLock
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,7 @@ REST = 0.05  #: seconds between two pages that are not full
 
 @dataclass
 class Loop:
-    """
-    Turns until it is told to stop. An error of ours makes it pause, longer each time.
-    """
+    """Runs until it is stopped; an error of ours makes it pause, longer each time."""
 
     name: str
     turn: Callable[[], object]
@@ -47,9 +46,7 @@ class Loop:
 
     @property
     def crashed(self) -> bool:
-        """
-        Whether it has ended by an error that nobody has foreseen.
-        """
+        """Whether it ended by an unforeseen error."""
         started = self.thread.ident is not None
         return started and not (self.thread.is_alive() or self.given_up or self.stop.is_set())
 
@@ -71,14 +68,23 @@ class Loop:
                 self.trouble, pause = "", FIRST_PAUSE
 
 
-def consuming(delivery: Delivery, stop: threading.Event) -> Loop:
-    return Loop(delivery.consumer.group, lambda: delivery.run_once(WAIT), stop)
+#: A code lives for a minute whatever the hour is, and its customer waits: it goes on.
+BY_NO_CLOCK = frozenset({"otp"})
+
+
+def consuming(delivery: ConsumerRunner, stop: threading.Event, guard: ClockGuard) -> Loop:
+    def turn() -> None:
+        if delivery.consumer.group not in BY_NO_CLOCK:
+            guard.check()
+        delivery.run_once(WAIT)
+
+    return Loop(delivery.consumer.group, turn, stop)
 
 
 def relaying(relay: Relay, stop: threading.Event) -> Loop:
     """
-    The outbox to Kafka; a commit wakes it. Codes go at once; what else is told within ``REST`` goes
-    together, and is handled together by each consumer.
+    The outbox to Kafka; a commit wakes it. Codes go at once; other events of one ``REST`` are
+    published, and then handled, together.
     """
 
     def turn() -> None:
@@ -87,52 +93,56 @@ def relaying(relay: Relay, stop: threading.Event) -> Loop:
         if stop.is_set():
             return
         if not found:
-            relay.store.wait_for_change(seen, relay.store.look_again)
+            relay.store.wait_for_change(seen, relay.store.poll_interval)
         elif found < relay.page and relay.lane != CODES:
             stop.wait(REST)
 
     return Loop(relay.lane, turn, stop)
 
 
-class Nobody:
-    """
-    No PIN is typed in a service.
-    """
+class AbsentOperator:
+    """A service types no PIN."""
 
-    def pin(self, _job: Entry, _tries_left: int | None) -> None:
+    def pin(self, _job: JournalEntry, _tries_left: int | None) -> None:
         return None
 
-    def releases_last_try(self, _job: Entry) -> bool:
+    def releases_last_try(self, _job: JournalEntry) -> bool:
         return False
 
 
-def attending(house: House, place: StationPlace, stop: threading.Event) -> Loop:
-    """
-    The branch's station without a person: it takes its jobs, and says what is left to say.
-    """
+def attending(app: App, place: StationLock, stop: threading.Event) -> Loop:
+    """The branch's station without a person: it takes its jobs and publishes pending reports."""
 
     def turn() -> None:
         if not place.take_for_service():
             stop.wait(WAIT.total_seconds())
             return
         try:
-            _attend(house, place, stop)
+            _attend(app, place, stop)
         finally:
             place.release()
 
-    return Loop(f"station {house.settings.branch}", turn, stop)
+    return Loop(f"station {app.settings.branch}", turn, stop)
 
 
-def _attend(house: House, place: StationPlace, stop: threading.Event) -> None:
-    from xuqi.readers import card_files, opened_station  # noqa: PLC0415 - of no other room
+#: Seconds between two looks at real tokens, which other programs use too.
+WAIT_FOR_TOKEN = 2.0
 
-    cards = card_files(house.settings.home)
-    with opened_station(house.settings, house.keys, house.clock, house.log, Nobody()) as station:
+
+def _attend(app: App, place: StationLock, stop: threading.Event) -> None:
+    from xuqi.simulated_readers import card_files, opened_station  # noqa: PLC0415 - of no other component
+
+    cards = card_files(app.settings.home)
+    simulated = app.settings.readers == "simulated"
+    pause = WAIT.total_seconds() if simulated else WAIT_FOR_TOKEN
+    with opened_station(
+        app.settings, app.keys, app.clock, app.log, AbsentOperator(), store=app.store
+    ) as station:
         while not stop.is_set() and not place.wanted():
-            if card_files(house.settings.home) != cards:
+            if card_files(app.settings.home) != cards:
                 return  # to come back with all of them
             _attend_once(station)
-            stop.wait(WAIT.total_seconds())
+            stop.wait(pause)
 
 
 def _attend_once(station: Station) -> None:

@@ -1,4 +1,4 @@
-"""Tells Prometheus what this process does: its loops, its calls to the outside, its disk."""
+"""Prometheus metrics of this process: its loops, gateway calls and disk."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from renewal.errors import (
     GatewayUnsureError,
     XuqiError,
 )
-from xuqi.house import WhenUsed
-from xuqi.serving.web import sign_of_life
+from renewal.gateways.ca.embedded.http import HttpAnswer
+from xuqi.bootstrap import LazyGateways
+from xuqi.serving.public_site import health
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,11 +31,10 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
     from prometheus_client.registry import Collector
 
-    from renewal.gateways.ca.http import Answer
-    from renewal.store.engine import Store
-    from xuqi.house import Outside
+    from renewal.db.engine import Store
+    from xuqi.bootstrap import Gateways
     from xuqi.serving.loops import Loop
-    from xuqi.serving.web import Headers
+    from xuqi.serving.public_site import Headers
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PROVIDERS = ("sms", "mail", "ca", "bank")
@@ -44,9 +44,7 @@ _JOB_IS_OVER = frozenset({"done", "ended"})
 
 
 class Meters:
-    """
-    What is counted as it happens. No label names a person, a certificate or a number.
-    """
+    """Counters of what happens. No label names a person, a certificate or a number."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -64,13 +62,11 @@ class Meters:
             registry=self.registry,
         )
 
-    def metered(self, outside: Outside | WhenUsed) -> WhenUsed:
-        """
-        The same world, each of whose calls is counted.
-        """
-        return WhenUsed(**{name: partial(self._metered, outside, name) for name in PROVIDERS})
+    def metered(self, outside: Gateways | LazyGateways) -> LazyGateways:
+        """The same gateways, with every call counted."""
+        return LazyGateways(**{name: partial(self._metered, outside, name) for name in PROVIDERS})
 
-    def _metered(self, outside: Outside | WhenUsed, name: str) -> Any:  # noqa: ANN401 - any gateway
+    def _metered(self, outside: Gateways | LazyGateways, name: str) -> Any:  # noqa: ANN401 - any gateway
         return _Metered(self, name, getattr(outside, name))
 
 
@@ -112,10 +108,8 @@ def result_of(error: XuqiError) -> str:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)  # a registry knows it by identity
-class Process:
-    """
-    How this process is, as it is asked.
-    """
+class ProcessCollector:
+    """The state of this process when it is scraped."""
 
     home: Path
     store: Store
@@ -164,16 +158,14 @@ class Process:
 
     def _store_answers(self) -> bool:
         try:
-            with self.store.look():
+            with self.store.snapshot():
                 return True
         except XuqiError:
             return False
 
 
 def open_steps(journal: Path) -> dict[str, int]:
-    """
-    Count the open jobs of a journal by their last step; its half last line is left out.
-    """
+    """Count the open jobs of a journal by their last step; its incomplete last line is skipped."""
     last = {}
     for line in journal.read_bytes().splitlines(keepends=True):
         if line.endswith(b"\n"):
@@ -185,9 +177,7 @@ def open_steps(journal: Path) -> dict[str, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Monitor:
-    """
-    Answers on the metrics' own port: ``/metrics``, ``/livez`` and ``/readyz``.
-    """
+    """Answers on the metrics port: ``/metrics``, ``/livez`` and ``/readyz``."""
 
     meters: Meters
     troubles: Callable[[], Sequence[str]]
@@ -197,9 +187,9 @@ class Monitor:
         for collector in self.collectors:
             self.meters.registry.register(cast("Collector", collector))
 
-    def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Answer:  # noqa: ARG002 - one of those that answer
+    def answer(self, method: str, path: str, headers: Headers, body: bytes) -> HttpAnswer:  # noqa: ARG002 - one of those that answer
         place = urlsplit(path).path
         if place == "/metrics":
-            return HTTPStatus.OK, CONTENT_TYPE, generate_latest(self.meters.registry)
-        signs = sign_of_life(place, self.troubles)
-        return signs or (HTTPStatus.NOT_FOUND, CONTENT_TYPE, b"404 Not Found\n")
+            return HttpAnswer(HTTPStatus.OK, CONTENT_TYPE, generate_latest(self.meters.registry))
+        signs = health(place, self.troubles)
+        return signs or HttpAnswer(HTTPStatus.NOT_FOUND, CONTENT_TYPE, b"404 Not Found\n")

@@ -1,4 +1,4 @@
-"""Starts everything, says when it is ready, and stops it with what is in hand settled."""
+"""Starts the components, reports readiness, and stops them in order."""
 
 from __future__ import annotations
 
@@ -13,24 +13,36 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from renewal.delivery import Hands
+from renewal.clock_guard import ClockGuard
+from renewal.db import sessions
+from renewal.delivery import WorkerPool
 from renewal.errors import XuqiError
-from xuqi.logs import check_topics, is_kafka, open_backlog, open_relays
-from xuqi.places import Place, StationPlace, TakenError
-from xuqi.serving import logbook, web
+from renewal.store.certificates import products_in_force
+from schema.reasons import SettingReason
+from web.guard import LONGEST_BODY, LOOPBACK
+from xuqi.bank import check_whose_messages
+from xuqi.bootstrap import open_bounces
+from xuqi.component_secrets import check_secrets
+from xuqi.event_log import check_topics, is_kafka, open_backlog, open_relays
+from xuqi.key_files import key_files
+from xuqi.process_lock import LockTakenError, ProcessLock, StationLock
+from xuqi.public_address import unreachable
+from xuqi.serving import http, json_logging, public_site
+from xuqi.serving.components import COMPONENTS, RELAY, SCHEDULER, STATION, URGENT_COMPONENTS, WEB
 from xuqi.serving.loops import attending, consuming, relaying
-from xuqi.serving.metrics import Meters, Monitor, Process
-from xuqi.serving.record import record_of
-from xuqi.serving.rooms import RELAY, ROOMS, SCHEDULER, STATION, WAITED_FOR, WEB
+from xuqi.serving.metrics import Meters, Monitor, ProcessCollector
+from xuqi.serving.status_file import status_file
 from xuqi.settings import SettingsError, other_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from scheduler.timetable import Timetable
-    from xuqi.house import House
+    from xuqi.bootstrap import App
     from xuqi.serving.loops import Loop
 
 log = logging.getLogger(__name__)
@@ -38,69 +50,99 @@ log = logging.getLogger(__name__)
 LOOK_EVERY = 0.5  #: seconds
 #: By how much nice(2) lowers the priority of those who work in bulk: to about a tenth of a core
 #: that others want whole.
-GIVES_WAY = 10
+NICENESS = 10
+#: What makes certificates, or answers those who check them.
+ISSUING = frozenset({"issuance", WEB})
 STOPS_WITHIN = 8.0  #: seconds that a call in hand has for its end
 #: The local mailbox knows at once what became of a message.
 LOCAL_ASK_AFTER = timedelta(minutes=1)
 
 
-def timetable_of(house: House) -> Timetable:
-    from scheduler.reports import ASK_AFTER  # noqa: PLC0415 - no other room needs the scheduler's
+def timetable_of(app: App) -> Timetable:
+    from scheduler.bounces import BounceReader  # noqa: PLC0415 - no other component needs it
+    from scheduler.delivery_receipts import ASK_AFTER  # noqa: PLC0415
     from scheduler.timetable import Timetable  # noqa: PLC0415
 
-    local = house.settings.sms_url.startswith("local:")
+    local = app.settings.sms_url.startswith("local:")
+    mailbox = open_bounces(app.settings, app.clock, app.keys)
     return Timetable(
-        store=house.store,
-        policies=house.policies,
-        sms=house.outside.sms,
+        store=app.store,
+        policies=app.policies,
+        sms=app.gateways.sms,
+        bounces=BounceReader(mailbox, app.keys.of_mail, app.clock) if mailbox else None,
         ask_after=LOCAL_ASK_AFTER if local else ASK_AFTER,
     )
 
 
 @dataclass
 class Serving:
-    """
-    One process with some of the rooms. ``run`` returns when it was told to stop.
-    """
+    """One process with some components. ``run`` returns when it was told to stop."""
 
-    house: House
-    rooms: Collection[str] = ROOMS
-    timetable: Callable[[House], Timetable] = timetable_of
+    app: App
+    components: Collection[str] = COMPONENTS
+    timetable: Callable[[App], Timetable] = timetable_of
     stop: threading.Event = field(default_factory=threading.Event)
     loops: list[Loop] = field(default_factory=list)
     _told: str = ""
+    _advice: str | None = None
     _unwritten: int | None = None  # why not, as errno
     _meters: Meters = field(default_factory=Meters)
 
     def __post_init__(self) -> None:
-        self._unmetered = self.house.outside
-        self.house = replace(self.house, outside=self._meters.metered(self.house.outside))
+        self._unmetered = self.app.gateways
+        self.app = replace(self.app, gateways=self._meters.metered(self.app.gateways))
 
     def check(self) -> None:
         """
-        Look at the topics, and at the rooms: one that would have nothing to do is a mistake where
-        it was asked for by name.
+        Check the topics and the components: one that would have nothing to do is a mistake where it
+        was named.
 
         Raises:
-            XuqiError: so it cannot be served; the text says why.
+            XuqiError: it cannot be served; the text says why.
         """
-        check_topics(self.house.settings)
-        asked = set() if set(self.rooms) == set(ROOMS) else set(self.rooms)
-        if RELAY in asked and not is_kafka(self.house.settings):
-            raise SettingsError("--only relay: the log is embedded, and needs none: XUQI_LOG_URL")
+        self._advice = check_whose_messages(self.app.settings, self.app.bank)
+        check_secrets(self.components, self.app.settings, key_files(self.app.settings))
+        self._check_sessions()
+        self._check_products()
+        check_topics(self.app.settings)
+        asked = set() if set(self.components) == set(COMPONENTS) else set(self.components)
+        if RELAY in asked and not is_kafka(self.app.settings):
+            raise SettingsError("--only relay", SettingReason.NO_RELAY)
         if STATION in asked and not self._has_readers():
-            raise SettingsError(
-                f"--only station: there is no reader under {self.house.settings.home}/cards"
-            )
+            folder = str(self.app.settings.home / "cards")
+            raise SettingsError("--only station", SettingReason.NO_READER.why(folder=folder))
+
+    def _check_sessions(self) -> None:
+        """
+        Raises:
+            SettingsError: two processes would hold one lock, and none would hear of a commit.
+        """
+        settings = self.app.settings
+        if settings.database_file is None and not sessions.are_kept(settings.store):
+            raise SettingsError("XUQI_STORE_URL", SettingReason.POOLER)
+
+    def _check_products(self) -> None:
+        """
+        Raises:
+            SettingsError: certificates in force would lapse in silence.
+        """
+        if set(self.components) == {RELAY}:
+            return  # it decides on no certificate, and its login sees none
+        known = self.app.policies.by_product
+        with self.app.store.snapshot() as look:
+            missing = [name for name in products_in_force(look.connection) if name not in known]
+        if missing:
+            files = ", ".join(f"{name}.toml" for name in missing)
+            raise SettingsError("XUQI_POLICIES", SettingReason.NO_POLICY.why(files=files))
 
     def run(self) -> int:
         """
         Return 0 when all was settled, 1 when something had to be left for the next start.
 
         Raises:
-            XuqiError: it cannot begin; the text says why.
+            XuqiError: it cannot start; the text says why.
         """
-        with only_one(self.house), self._listening() as addresses:
+        with only_one(self.app), self._listening() as addresses:
             with self._consuming():
                 crashed = self._served(addresses)
             settled = not any(loop.thread.is_alive() for loop in self.loops)
@@ -108,7 +150,7 @@ class Serving:
         return 0 if settled and not crashed else 1
 
     def _served(self, addresses: Sequence[str]) -> bool:
-        timetable = self.timetable(self.house) if SCHEDULER in self.rooms else None
+        timetable = self.timetable(self.app) if SCHEDULER in self.components else None
         if timetable is not None:
             timetable.start()
         self._ready(addresses)
@@ -116,31 +158,33 @@ class Serving:
             return self._until_told()
         finally:
             self.stop.set()
-            self.house.store.wake()
+            self.app.store.announce_change()
             if timetable is not None:
                 timetable.stop()
 
     def _has_readers(self) -> bool:
-        from xuqi.readers import card_files  # noqa: PLC0415 - no other room knows the card's protocol
+        from xuqi.simulated_readers import card_files  # noqa: PLC0415 - no other component knows it
 
-        return bool(card_files(self.house.settings.home))
+        settings = self.app.settings
+        return settings.readers != "simulated" or bool(card_files(settings.home))
 
     @contextlib.contextmanager
     def _consuming(self) -> Iterator[None]:
-        house, every, deliveries = self.house, [], []
-        for consumer in house.consumers(self.rooms):
-            hands = None
+        app, every, deliveries = self.app, [], []
+        for consumer in app.consumers(self.components):
+            workers = None
             if hasattr(consumer, "carry_out"):
-                hands = Hands(house.settings.workers, consumer.group)
-                every.append(hands)
-            deliveries.append(house.delivery(consumer, hands=hands))
-        self.loops += [consuming(delivery, self.stop) for delivery in deliveries]
-        if RELAY in self.rooms:
-            relays = open_relays(house.settings, house.store, house.log)
+                workers = WorkerPool(app.settings.workers, consumer.group)
+                every.append(workers)
+            deliveries.append(app.runner(consumer, workers=workers))
+        guard = ClockGuard(app.store)
+        self.loops += [consuming(delivery, self.stop, guard) for delivery in deliveries]
+        if RELAY in self.components:
+            relays = open_relays(app.settings, app.store, app.log)
             self.loops += [relaying(relay, self.stop) for relay in relays]
-        if STATION in self.rooms and self._has_readers():
-            place = StationPlace(house.settings.home, house.settings.branch)
-            self.loops.append(attending(house, place, self.stop))
+        if STATION in self.components and self._has_readers():
+            place = StationLock(app.settings.home, app.settings.branch)
+            self.loops.append(attending(app, place, self.stop))
         for loop in self.loops:
             loop.thread.start()
         try:
@@ -149,66 +193,108 @@ class Serving:
             until = time.monotonic() + STOPS_WITHIN
             for loop in self.loops:
                 loop.thread.join(max(0.0, until - time.monotonic()))
-            for hands in every:
-                hands.let_go()
+            for workers in every:
+                workers.shutdown()
             for delivery in deliveries:
                 delivery.reader.close()
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[Sequence[str]]:
-        """
-        Yield each address that it listens on, in words.
-        """
-        settings, found = self.house.settings, []
+        """Yield each address it listens on, in words."""
+        settings, found = self.app.settings, []
         with contextlib.ExitStack() as listening:
-            if WEB in self.rooms:
+            if WEB in self.components:
                 port = listening.enter_context(
-                    web.listening(self._site(), settings.host, settings.port)
+                    http.listening(
+                        self._public(listening), settings.host, settings.port, limits=self._limits()
+                    )
                 )
                 found.append(f"http://{settings.host}:{port}")
             if settings.metrics_port:
-                site, named = self._monitor(), "XUQI_METRICS_PORT"
-                port = listening.enter_context(
-                    web.listening(site, settings.host, settings.metrics_port, setting=named)
+                monitor, named = (
+                    public_site.application(self._monitor(), workers=2),
+                    "XUQI_METRICS_PORT",
                 )
-                found.append(f"metrics http://{settings.host}:{port}/metrics")
+                port = listening.enter_context(
+                    http.listening(
+                        monitor, settings.metrics_host, settings.metrics_port, setting=named
+                    )
+                )
+                found.append(f"metrics http://{settings.metrics_host}:{port}/metrics")
             yield found
 
     def _monitor(self) -> Monitor:
-        """
-        Every process tells of itself; of the whole house, those that have the schedule.
-        """
-        house = self.house
-        of: list[object] = [Process(home=house.settings.home, store=house.store, loops=self.loops)]
-        if SCHEDULER in self.rooms:
-            from xuqi.serving.figures import Figures  # noqa: PLC0415 - with what the scheduler needs
+        """Every process reports on itself; those with the schedule, on the whole installation."""
+        app = self.app
+        of: list[object] = [
+            ProcessCollector(home=app.settings.home, store=app.store, loops=self.loops)
+        ]
+        if SCHEDULER in self.components:
+            from xuqi.serving.collector import StoreCollector  # noqa: PLC0415 - with what the scheduler needs
 
-            of.append(Figures(house.store, house.policies, open_backlog(house.settings)))
+            backlog = open_backlog(app.settings)
+            of.append(StoreCollector(app.store, app.policies, backlog, app.calendar))
         return Monitor(meters=self._meters, troubles=self.troubles, collectors=of)
 
-    def _site(self) -> web.Site:
-        from renewal.gateways.ca.embedded import EmbeddedCa  # noqa: PLC0415 - only where it is served
+    def _public(self, closing: contextlib.ExitStack) -> http.AsgiApp:
+        """What the world may ask: every application that is reached from outside stands here."""
+        from centre.pages.app import centre_app  # noqa: PLC0415 - only where it is served
+        from xuqi.bank_log_in import customer_log_in  # noqa: PLC0415 - as above
 
-        house, ca = self.house, self._unmetered.ca  # what anybody may fetch is no call of ours
-        return web.Site(
-            store=house.store,
-            public=house.settings.public,
+        app, site = self.app, public_site.application(self._site())
+        public = urlsplit(app.settings.public)
+        pages = centre_app(
+            app.store,
+            app.centre,
+            app.policies,
+            bank=app.bank.details,
+            hosts={*LOOPBACK, public.hostname or ""},
+            https=public.scheme == "https",
+            bank_log_in=customer_log_in(app.settings, app.clock),
+        )
+        return http.mounted(
+            *(http.Mount(path=path, app=site) for path in public_site.PATHS),
+            http.Mount(path="/stations", app=self._stations(closing)),
+            http.Mount(path="", app=pages, body_bytes=LONGEST_BODY),
+        )
+
+    def _stations(self, closing: contextlib.ExitStack) -> http.AsgiApp:
+        """Stations without a database ask here; without an enrolled key nobody learns anything."""
+        from xuqi.serving.stations import StationBridge  # noqa: PLC0415 - only where it is served
+
+        app = self.app
+        bridge = StationBridge(app.store, app.log, partial(app.keys.ring, "stations"))
+        closing.callback(bridge.close)
+        return bridge.app()
+
+    def _limits(self) -> http.Limits:
+        settings = self.app.settings
+        return http.Limits(
+            connections=settings.http_connections,
+            requests_per_second=settings.http_rate,
+            proxies=settings.proxy_addresses,
+        )
+
+    def _site(self) -> public_site.PublicSite:
+        from renewal.gateways.ca.embedded.adapter import EmbeddedCa  # noqa: PLC0415 - only where it is served
+
+        app, ca = self.app, self._unmetered.ca  # what anybody may fetch is no call of ours
+        return public_site.PublicSite(
+            store=app.store,
+            public=app.settings.public,
             ca=ca if isinstance(ca, EmbeddedCa) else None,
-            token=other_secret(house.settings, "twilio")
-            if house.settings.sms_url.startswith("twilio:")
+            token=other_secret(app.settings, "twilio")
+            if app.settings.sms_url.startswith("twilio:")
             else None,
-            troubles=self.troubles,
         )
 
     def troubles(self) -> list[str]:
-        """
-        What keeps this process from being ready.
-        """
+        """What keeps this process from being ready."""
         if self.stop.is_set():
             return ["stopping"]
         found = [f"{loop.name}: {loop.trouble}" for loop in self.loops if loop.trouble]
         try:
-            with self.house.store.look():
+            with self.app.store.snapshot():
                 pass
         except XuqiError as error:
             found.append(str(error))
@@ -217,15 +303,18 @@ class Serving:
     def _ready(self, addresses: Sequence[str]) -> None:
         self._record()
         names = [loop.name for loop in self.loops]
-        if SCHEDULER in self.rooms:
+        if SCHEDULER in self.components:
             names.append(SCHEDULER)
         told = ", ".join(["xuqi: ready", *addresses, f"process {os.getpid()}"])
         print(f"{told}: {', '.join(names)}", flush=True)
+        if self._advice is not None:
+            log.warning("%s", self._advice)
+        lonely = unreachable(self.app.settings)
+        if lonely is not None and ISSUING & set(self.components):
+            log.warning("%s", lonely)
 
     def _until_told(self) -> bool:
-        """
-        Return whether it ends because a loop has crashed.
-        """
+        """Return whether it ends because a loop has crashed."""
         while not self.stop.wait(LOOK_EVERY):
             crashed = [loop.name for loop in self.loops if loop.crashed]
             if crashed:
@@ -241,8 +330,8 @@ class Serving:
         ]
         text = json.dumps({"process": os.getpid(), "stopped": stopped, "loops": loops})
         if text != self._told:
-            settings = self.house.settings
-            path = record_of(settings.home, self.rooms, settings.known_as)
+            settings = self.app.settings
+            path = status_file(settings.home, self.components, settings.known_as)
             fresh = path.with_suffix(f".{os.getpid()}.new")
             try:
                 fresh.write_text(text)
@@ -256,20 +345,20 @@ class Serving:
 
 
 @contextlib.contextmanager
-def only_one(house: House) -> Iterator[None]:
+def only_one(app: App) -> Iterator[None]:
     """
-    SQLite has one writer, so one serving process; PostgreSQL takes many.
+    SQLite has one writer, so one serving process; PostgreSQL allows many.
 
     Raises:
-        TakenError
+        LockTakenError
     """
-    if not house.settings.store.startswith("sqlite"):
+    if not app.settings.store.startswith("sqlite"):
         yield
         return
-    place = Place(house.settings.home / "serve.lock")
+    place = ProcessLock(app.settings.home / "serve.lock")
     if not place.take():
-        raise TakenError(
-            f"`xuqi serve` is running on {house.settings.home} already (process {place.holder()}): "
+        raise LockTakenError(
+            f"`xuqi serve` is running on {app.settings.home} already (process {place.holder()}): "
             "stop it first, or name another folder with --home"
         )
     try:
@@ -279,15 +368,13 @@ def only_one(house: House) -> Iterator[None]:
 
 
 def serve(
-    house: House,
-    rooms: Collection[str] = ROOMS,
-    timetable: Callable[[House], Timetable] = timetable_of,
+    app: App,
+    components: Collection[str] = COMPONENTS,
+    timetable: Callable[[App], Timetable] = timetable_of,
 ) -> int:
-    """
-    Serve these rooms until SIGTERM or SIGINT; a person's second SIGINT ends the process at once.
-    """
-    logbook.write_to_stderr()
-    serving = Serving(house, rooms, timetable)
+    """Serve these components until SIGTERM or SIGINT; a second SIGINT ends the process at once."""
+    json_logging.write_to_stderr()
+    serving = Serving(app, components, timetable)
     serving.check()  # before signals and collector are set for a process that serves
 
     def told(number: int, _frame: object) -> None:
@@ -297,10 +384,10 @@ def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
-    give_way(rooms)
-    collect_seldom()
+    lower_priority(components)
+    raise_gc_thresholds()
     code = serving.run()
-    house.store.close()
+    app.store.close()
     print("xuqi: stopped", flush=True)
     if any(loop.thread.is_alive() for loop in serving.loops):
         log.error("a call outside did not end in time: it is found out at the next start")
@@ -310,19 +397,19 @@ def serve(
     return code
 
 
-def give_way(rooms: Collection[str]) -> None:
+def lower_priority(components: Collection[str]) -> None:
     """
-    Let others go first where cores are short, if nobody waits for what these rooms do: a code is
-    not late because of a bulk run.
+    Lower our priority if no component is urgent, so that a bulk run does not delay a code where
+    cores are short.
     """
-    if WAITED_FOR.isdisjoint(rooms):
-        os.nice(GIVES_WAY)
+    if URGENT_COMPONENTS.isdisjoint(components):
+        os.nice(NICENESS)
 
 
-def collect_seldom() -> None:
+def raise_gc_thresholds() -> None:
     """
-    A batch makes ten thousands of objects, and hardly any in a ring: looking for rings after every
-    700 of them, through all that has been imported, would cost a consumer a tenth of its time.
+    Raise the GC thresholds: a batch allocates tens of thousands of objects but almost no reference
+    cycles; the default costs a consumer 10 % CPU.
     """
     gc.collect()
     gc.freeze()

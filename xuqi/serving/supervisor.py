@@ -1,4 +1,4 @@
-"""Keeps a worker running: whoever has everything imported forks it, and another when it dies."""
+"""Supervises a worker: forks it from a process with everything imported, and restarts it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from consumers.registry import CONSUMERS
 from renewal.errors import XuqiError
-from xuqi.desk import USAGE
-from xuqi.logs import is_kafka
-from xuqi.serving import logbook
-from xuqi.serving.rooms import ROOMS, SCHEDULER, STATION
+from renewal.gateways.registry import ADAPTERS
+from xuqi.cli.context import USAGE
+from xuqi.event_log import is_kafka
+from xuqi.serving import json_logging
+from xuqi.serving.components import COMPONENTS, SCHEDULER, STATION, WEB
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -37,41 +39,50 @@ _PR_SET_PDEATHSIG = 1
 
 
 class SupervisionError(XuqiError):
-    """
-    This system cannot end a worker with its parent.
-    """
+    """This system cannot end a worker with its parent."""
 
 
-def preload(settings: Settings, rooms: Collection[str] = ROOMS) -> None:
-    """
-    Import whatever a worker with these settings imports, and open nothing.
-    """
-    for name in _imports(settings, rooms):
+#: What FastAPI and uvicorn import only when an application is made and served.
+PAGES_STAND_ON = (
+    "importlib.readers", "importlib.resources.readers", "pydantic.v1", "uvicorn.lifespan.off",
+    "uvicorn.loops.asyncio",
+)  # fmt: skip
+
+
+def preload(settings: Settings, components: Collection[str] = COMPONENTS) -> None:
+    """Import what a worker with these settings imports, and open nothing."""
+    for name in _imports(settings, components):
         importlib.import_module(name)
     sa.create_engine(settings.store).dispose()  # its driver; it connects to nothing
 
 
-def _imports(settings: Settings, rooms: Collection[str]) -> Iterator[str]:
+def _imports(settings: Settings, components: Collection[str]) -> Iterator[str]:
     yield from ("xuqi.serving.process", "holidays.countries.taiwan")
+    yield "encodings.ascii"  # of the system's files that the clock reads
+    yield from (where.partition(":")[0] for name, where in CONSUMERS.items() if name in components)
     if is_kafka(settings):
         yield "renewal.eventlog.kafka"
-    if SCHEDULER in rooms:
-        yield from ("scheduler.timetable", "xuqi.serving.figures")
-    if STATION in rooms:
-        yield "xuqi.readers"
-    yield from ("renewal.gateways.ca.embedded", "renewal.gateways.bank.embedded")
-    sms, mail = (url.partition(":")[0] for url in (settings.sms_url, settings.mail_url))
-    yield f"renewal.gateways.sms.{'twilio' if sms == 'twilio' else 'mailbox'}"
-    yield f"renewal.gateways.mail.{'smtp' if mail == 'smtp' else 'mailbox'}"
+    if SCHEDULER in components:
+        yield from ("scheduler.timetable", "xuqi.serving.collector")
+    if WEB in components:
+        yield from ("centre.pages.app", "xuqi.bank_log_in")
+        yield from ("xuqi.serving.http", "xuqi.serving.stations")
+        yield from PAGES_STAND_ON
+    if STATION in components:
+        yield "xuqi.simulated_readers"
+    for kind, adapters in ADAPTERS.items():
+        scheme = getattr(settings, f"{kind}_url").partition(":")[0]
+        if scheme in adapters:  # of one that there is not, the worker says so
+            yield adapters[scheme]
 
 
 def supervise() -> None:
     """
-    Return in each worker that is to work. In the parent never: it ends, with its worker's exit
-    code, when that one ended well, was told to stop, or has a setting that cannot be used.
+    Return in each worker. The parent never returns: it exits with its worker's exit code when the
+    worker ended well, was told to stop, or has unusable settings.
 
-    The parent has one thread and no client: what a fork would share between two processes is made
-    after it. SIGTERM and SIGINT are passed on. A parent that is killed takes its worker along.
+    The parent has one thread and no client; everything that two processes must not share is made
+    after the fork. SIGTERM and SIGINT are passed on. A killed parent takes its worker along.
 
     Raises:
         SupervisionError
@@ -79,7 +90,7 @@ def supervise() -> None:
     libc, parent = ctypes.CDLL(None), os.getpid()
     if not hasattr(libc, "prctl"):
         raise SupervisionError("--supervised needs Linux: its kernel ends the worker with us")
-    logbook.write_to_stderr()
+    json_logging.write_to_stderr()
     gc.collect()
     gc.freeze()  # else the collector of each worker would copy these pages
     usual = signal.pthread_sigmask(signal.SIG_BLOCK, _TOLD)
@@ -98,9 +109,8 @@ def supervise() -> None:
 
 def _end_with(parent: int, libc: ctypes.CDLL) -> None:
     """
-    Have the kernel kill us when the parent dies: at once, also one that stands still or computes,
-    which would be late to see the end of a pipe. It is a power cut, and leaves no orphan that
-    works beside its successor under the same name.
+    Have the kernel kill us at once when the parent dies: a suspended or computing worker would
+    notice the end of a pipe late, and an orphan would run beside its successor.
     """
     failed = libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
     if failed or os.getppid() != parent:  # it died before that line
@@ -108,9 +118,7 @@ def _end_with(parent: int, libc: ctypes.CDLL) -> None:
 
 
 def _watched(worker: int) -> tuple[int, bool]:
-    """
-    Wait for its end; return its exit code, and whether it was told to stop.
-    """
+    """Wait for its end; return its exit code, and whether it was told to stop."""
     stopping = False
     while (code := _reaped(worker)) is None:
         if signal.sigwait(_TOLD) in _STOPS:
@@ -121,9 +129,7 @@ def _watched(worker: int) -> tuple[int, bool]:
 
 
 def _reaped(worker: int) -> int | None:
-    """
-    Take in every child that has ended: the first process of a container gets orphans, too.
-    """
+    """Reap every child that has ended: the first process of a container also gets orphans."""
     code = None
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
@@ -137,9 +143,7 @@ def _code(status: int) -> int:
 
 
 def _pause(short_lives: int) -> None:
-    """
-    Not after the first: one that has no luck begins again at once.
-    """
+    """No pause after the first failure: a single one restarts at once."""
     if short_lives <= 1:
         return
     longer = 2 ** min(short_lives - 2, 10)
