@@ -22,17 +22,13 @@ AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Banks:
-    """
-    Plays many stories, two at once.
-    """
+    """Plays many stories, two at once."""
 
     free: SimpleQueue[Bank]
     unhurt: Ended
 
     def play_all(self, cases: list[tuple[str, int]]) -> list[str]:
-        """
-        Kill at each of these points; return what went wrong, and where.
-        """
+        """Kill at each of these points; return what went wrong, and where."""
         with ThreadPoolExecutor(AT_ONCE) as threads:
             return [wrong for wrong in threads.map(self._wrong, cases) if wrong]
 
@@ -49,9 +45,7 @@ class Banks:
 
 
 def wrong_with(ended: Ended, unhurt: Ended, case: str) -> str:
-    """
-    Say what is not as if nobody had been killed.
-    """
+    """Say what is not as if nobody had been killed."""
     told = [] if ended.kills else ["nobody was killed"]
     told += ended.violations
     for what, was in unhurt.outcome.items():

@@ -19,20 +19,22 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from centre.actions import CodeSaid, NotSent, Sent
-from renewal.cycle import NotNowError
-from renewal.rules.eligibility import Refusal
+from centre.actions import CodeNotSent, CodeResult, CodeSent
+from renewal.errors import NotNowError
+from renewal.rules.proof import confirmation
 from renewal.store import renewals as queries
 from schema.policy import Storage
-from token_station.driver import TokenError
-from token_station.piv import open_token
-from token_station.simulated_reader import SimulatedReader
+from schema.reasons import RefusalReason
+from simulation.client import BrowserKey
+from token_station.errors import TokenError
+from token_station.piv.session import open_token
+from token_station.simulator.reader import SimulatedReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from renewal.store.rows import Renewal
+    from renewal.db.rows import Renewal
     from tests.crash.world import World
 
 PIN = "135790"
@@ -78,9 +80,7 @@ class Sees(Protocol):
 
 
 class Side:
-    """
-    One customer's own side. What is done is in the file before the next thing is begun.
-    """
+    """One customer's own side. What is done is in the file before the next thing is begun."""
 
     def __init__(self, world: World, person: Person) -> None:
         self.world, self.person = world, person
@@ -118,9 +118,7 @@ class Side:
     # --- what they do ---------------------------------------------------------------------------
 
     def go_on(self) -> bool:
-        """
-        Do the next thing, if there is one to do now; say whether there was.
-        """
+        """Do the next thing, if there is one to do now; say whether there was."""
         acts: dict[str, Callable[[], bool]] = {
             "to renew": self._renews,
             "to pay and forget": self._pays,
@@ -147,7 +145,7 @@ class Side:
             with self.world.killer.watching("centre.request"):
                 branch = None if self._in_browser else self.world.branch
                 answer = self.world.house.centre.request(self.person.number, branch=branch)
-            if isinstance(answer, Refusal):
+            if isinstance(answer, RefusalReason):
                 self.note("asked", answer.value)
                 return False
             renewal = answer
@@ -160,10 +158,8 @@ class Side:
         return self.world.policy(self.person).storage is Storage.BROWSER
 
     def _renewal(self) -> Renewal | None:
-        """
-        What the centre's page shows of their renewal.
-        """
-        with self.world.house.store.look() as look:
+        """What the centre's page shows of their renewal."""
+        with self.world.house.store.snapshot() as look:
             found = queries.of_certificate(look, self.person.number)
             return found[-1] if found else None
 
@@ -197,15 +193,13 @@ class Side:
             sent = self.world.house.centre.send_code(
                 self.person.number, action="renew", session="the page"
             )
-        assert isinstance(sent, Sent), sent.why if isinstance(sent, NotSent) else ""
+        assert isinstance(sent, CodeSent), sent.why if isinstance(sent, CodeNotSent) else ""
         expires = (now + timedelta(seconds=sent.seconds)).isoformat()
         self.remember(challenge=sent.challenge, expires=expires)
         return True
 
     def _guesses(self) -> bool:
-        """
-        Guess until no new code is sent any more; then try the right one, and go away.
-        """
+        """Guess until no new code is sent any more; then try the right one, and go away."""
         if self.knows.get("gone"):
             return False
         if self._asks():
@@ -227,9 +221,9 @@ class Side:
         sent = self.world.house.centre.send_code(
             self.person.number, action="renew", session="the page"
         )
-        if isinstance(sent, NotSent):
+        if isinstance(sent, CodeNotSent):
             self.world.house.centre.decline(self.knows["renewal"])
-            self.note("declined", sent.why)
+            self.note("declined", sent.why.stored())
             self.remember(gone=True)
         else:
             self.remember(challenge=sent.challenge)
@@ -255,14 +249,24 @@ class Side:
                 code=code,
                 session="the page",
                 csr=csr,
+                approval=self._approval(csr),
                 terms=b"terms",
             )
-        self.note("coded", answer.said.value)
-        if answer.said is CodeSaid.RIGHT:
+        self.note("coded", answer.result.value)
+        if answer.result is CodeResult.RIGHT:
             self.remember(confirmed=True)
         else:
             self.remember(challenge=None)
         return True
+
+    def _approval(self, csr: bytes) -> bytes:
+        """By the present key, the first of those on file."""
+        with self.world.house.store.snapshot() as look:
+            challenge = look.renewals.get(self.knows["renewal"]).challenge
+        present = load_pem_private_key(self.knows["keys"][0].encode(), None)
+        assert isinstance(present, ec.EllipticCurvePrivateKey)
+        content = confirmation(self.knows["renewal"], challenge, csr)
+        return BrowserKey(present).approval(content, self.old)
 
     def _collects(self) -> bool:
         if len(self.knows["certificates"]) > 1:
@@ -305,9 +309,7 @@ class Side:
         return True
 
     def _looks_at_token(self) -> bool:
-        """
-        Once the centre says that it is in force: what is on the token now?
-        """
+        """Once the centre says that it is in force: what is on the token now?"""
         if self._state() not in {"activated", "done"}:
             return False
         self.world.pull(self.person)
@@ -322,9 +324,7 @@ class Side:
         return True
 
     def _declines(self) -> bool:
-        """
-        Change their mind when the certificate is there; the token was taken home before.
-        """
+        """Change their mind when the certificate is there; the token was taken home before."""
         if self.knows.get("declined"):
             return False
         if self._asks():
@@ -350,8 +350,8 @@ class Side:
         with self.world.killer.watching("centre.pay"):
             answer = self.world.house.centre.pay(self.person.number)
         payment = f"P{self.person.number:08d}-01"
-        if isinstance(answer, NotSent):
-            assert answer.why == "it is paid already"
+        if isinstance(answer, CodeNotSent):
+            assert answer.why.code is RefusalReason.ALREADY_PAID
         else:
             payment = answer.id
         self.note("paid", payment)
@@ -361,7 +361,7 @@ class Side:
     def _has_paid(self) -> bool:
         if "payment" not in self.knows:
             return False
-        with self.world.house.store.look() as look:
+        with self.world.house.store.snapshot() as look:
             return look.payments.get(self.knows["payment"]).state in {
                 "paid",
                 "reserved",
@@ -396,7 +396,7 @@ class Side:
             session = open_token(reader, self.world.house.keys.tokens.value)
             for one in session.certificates():
                 if one.der == der:
-                    session.sign(one.place, b"an order", pin=PIN)
+                    session.sign(one.key_slot, b"an order", pin=PIN)
                     return "ok"
         except TokenError as error:
             return str(error)

@@ -28,9 +28,7 @@ MOST_LIVES = 200
 
 @dataclass(frozen=True)
 class Ended:
-    """
-    How a story ended: what the judge says of it, and what is there.
-    """
+    """How a story ended: what the judge says of it, and what is there."""
 
     kills: int
     violations: list[str]
@@ -40,9 +38,7 @@ class Ended:
 
 @dataclass
 class Bank:
-    """
-    A warm process that plays the story in a copy of the first morning's folder.
-    """
+    """A warm process that plays the story in a copy of the first morning's folder."""
 
     folder: Path
     sources: Path
@@ -147,8 +143,8 @@ def _live(home: Path, killer: Killer, guesser: bool) -> None:  # noqa: FBT001 - 
 
 
 def _judge(home: Path) -> None:
+    from simulation.checker import judge  # noqa: PLC0415 - only in the warm process
     from tests.crash.world import POLICIES  # noqa: PLC0415 - only in the warm process
-    from xuqi.demo.judge import judge  # noqa: PLC0415 - only in the warm process
 
     violations = judge(home / "outside", policies=POLICIES.by_product, ended=True)
     told = {"violations": [str(one) for one in violations], "outcome": outcome(home)}
@@ -192,9 +188,7 @@ QUESTIONS = {
 
 
 def outcome(home: Path) -> dict[str, Any]:
-    """
-    What the world looks like at the end, without what differs from one telling to the next.
-    """
+    """What the world looks like at the end, without what differs from one telling to the next."""
     with closing(sqlite3.connect(home / "store.db")) as store:
         found: dict[str, Any] = {
             what: sorted(map(str, store.execute(query))) for what, query in QUESTIONS.items()

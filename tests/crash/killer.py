@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from renewal.store.engine import Store
+from renewal.db.engine import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from renewal.clock import Clock
-    from renewal.store.vault import Vault
-    from renewal.store.work import Work
+    from renewal.db.encryption import FieldCipher
+    from renewal.db.unit_of_work import UnitOfWork
 
 
 @dataclass
@@ -54,31 +54,27 @@ class Killer:
 
 
 class WatchedStore(Store):
-    """
-    A store whose transactions have crash points, named after whoever is watched.
-    """
+    """A store whose transactions have crash points, named after whoever is watched."""
 
     killer: Killer
 
     @classmethod
-    def opened(cls, url: str, *, clock: Clock, vault: Vault, killer: Killer) -> WatchedStore:
-        """
-        Open it without waiting for the disk: what a killed process has written is kept.
-        """
-        store = cls(url, clock=clock, vault=vault)
+    def opened(cls, url: str, *, clock: Clock, vault: FieldCipher, killer: Killer) -> WatchedStore:
+        """Open it without waiting for the disk: what a killed process has written is kept."""
+        store = cls(url, clock=clock, cipher=vault)
         store.killer = killer
         sa.event.listen(store.engine, "connect", _waits_for_no_disk)
         return store
 
     @contextmanager
-    def work(self) -> Iterator[Work]:
+    def transaction(self) -> Iterator[UnitOfWork]:
         who = self.killer.who
         if not who:
-            with super().work() as work:
+            with super().transaction() as work:
                 yield work
             return
         self.killer.passing(who, "before a transaction")
-        with super().work() as work:
+        with super().transaction() as work:
             yield work
             self.killer.passing(who, "before commit")
         self.killer.passing(who, "after commit")

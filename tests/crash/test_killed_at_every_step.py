@@ -16,7 +16,7 @@ CENTRE = tuple(
     f"centre.{action}"
     for action in ("request", "send_code", "confirm", "collect", "prove", "decline", "pay")
 )
-EVERYBODY = (*ACTING, "records", *OUTSIDE, *JOBS, *CENTRE, "station", "station's log")
+EVERYBODY = (*ACTING, "records", "runs", *OUTSIDE, *JOBS, *CENTRE, "station", "station's log")
 
 #: Begin, after intent, before the call, after it before the answer, after that before commit,
 #: after commit before the offset, after that.

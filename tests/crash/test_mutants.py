@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,16 +18,14 @@ if TYPE_CHECKING:
     from tests.crash.conftest import Banks
 
 PATCHES = sorted(Path(__file__).with_name("mutants").glob("*.patch"))
-ROOMS = (
+PACKAGES = (
     "schema", "templates", "renewal", "scheduler", "producers", "consumers", "token_station",
-    "centre", "back_office", "xuqi", "tests/crash",
+    "web", "centre", "back_office", "xuqi", "simulation", "tests/crash", "tests/scenario",
 )  # fmt: skip
 
 
 def head_of(patch: Path, name: str) -> str | None:
-    """
-    A line before the patch itself: where to kill, and what must be seen then.
-    """
+    """A line before the patch itself: where to kill, and what must be seen then."""
     found = re.search(rf"^{name}: (.+)$", patch.read_text().partition("\n--- ")[0], re.MULTILINE)
     return found[1] if found else None
 
@@ -34,10 +33,14 @@ def head_of(patch: Path, name: str) -> str | None:
 def mutated(patch: Path, folder: Path) -> Path:
     """
     A copy of the sources with the patch; one that no longer fits must be written anew.
+
+    What is compiled is copied too, except of what the patch touches.
     """
-    for room in ROOMS:
-        ignored = shutil.ignore_patterns("__pycache__", "mutants", "test_*")
-        shutil.copytree(SOURCES / room, folder / room, ignore=ignored)
+    for package in PACKAGES:
+        ignored = shutil.ignore_patterns("mutants", "test_*")
+        shutil.copytree(SOURCES / package, folder / package, ignore=ignored)
+    for name in re.findall(r"^\+\+\+ b/(\S+)$", patch.read_text(), re.MULTILINE):
+        Path(cache_from_source(str(folder / name))).unlink(missing_ok=True)
     told = subprocess.run(
         ["git", "apply", "-C1", "--recount", "-p1", str(patch)],
         cwd=folder,

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = (
+PACKAGES = (
     "schema",
     "templates",
     "renewal",
@@ -12,9 +12,11 @@ ROOMS = (
     "producers",
     "consumers",
     "token_station",
+    "web",
     "centre",
     "back_office",
     "xuqi",
+    "simulation",
 )
 
 
@@ -28,7 +30,7 @@ def tracked() -> list[Path]:
 def modules() -> list[Path]:
     """The product's own Python files."""
     python = [path for path in tracked() if path.suffix == ".py"]
-    return [path for path in python if path.relative_to(ROOT).parts[0] in ROOMS]
+    return [path for path in python if path.relative_to(ROOT).parts[0] in PACKAGES]
 
 
 def place(path: Path) -> str:

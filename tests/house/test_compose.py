@@ -13,18 +13,18 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from renewal.keys import Keys
-from tests.house.sources import ROOMS as PACKAGES
-from tests.house.sources import ROOT
+from renewal.keys import KEY_NAMES
+from simulation.servers.kafka import VERSION as KAFKA
+from tests.house.sources import PACKAGES, ROOT
 from tests.house.valid import VALID, said_of
-from xuqi.command import xuqi
-from xuqi.demo.servers.kafka import VERSION as KAFKA
-from xuqi.desk import Desk
-from xuqi.serving import rooms
+from xuqi.cli.context import CliContext
+from xuqi.cli.main import xuqi
+from xuqi.component_secrets import needed
+from xuqi.serving import components
 from xuqi.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -84,9 +84,13 @@ def test_our_image_is_of_the_projects_version() -> None:
 
 
 def test_every_room_has_a_service_but_the_station_which_stands_at_the_branch() -> None:
-    served = [room for it in SERVED.values() for room in rooms.chosen(it["command"][-1])]
+    served = [
+        component
+        for it in SERVED.values()
+        for component in components.selected_components(it["command"][-1])
+    ]
 
-    assert sorted(served) == sorted(set(rooms.ROOMS) - {rooms.STATION})
+    assert sorted(served) == sorted(set(components.COMPONENTS) - {components.STATION})
     own = {name: ["serve", "--supervised", "--only", name] for name in SERVED}
     assert {name: it["command"] for name, it in SERVED.items()} == own
 
@@ -96,7 +100,7 @@ def test_where_cores_are_short_the_rooms_that_somebody_waits_for_come_first() ->
 
     giving_way = {name for name, it in SERVED.items() if it["cpu_shares"] < usual}
 
-    assert giving_way == SERVED.keys() - rooms.WAITED_FOR
+    assert giving_way == SERVED.keys() - components.URGENT_COMPONENTS
 
 
 def understood(name: str, words: list[str]) -> None:
@@ -114,7 +118,9 @@ def understood(name: str, words: list[str]) -> None:
 def test_every_command_is_understood(name: str) -> None:
     understood(name, OURS[name]["command"])
 
-    shown = CliRunner().invoke(xuqi, [*OURS[name]["command"], "--help"], obj=Desk(environment={}))
+    shown = CliRunner().invoke(
+        xuqi, [*OURS[name]["command"], "--help"], obj=CliContext(environment={})
+    )
 
     assert shown.exit_code == 0, shown.output
 
@@ -133,9 +139,12 @@ def test_every_secret_is_one_that_is_read_and_no_secret_is_missing(name: str) ->
     settings = read_settings(service["environment"])
     mounted = set(secrets_of(service))
     passfile = parse_qs(urlsplit(settings.store_url).query).get("passfile", [])
-    keys = {f"{settings.secrets}/{key}.key" for key in Keys.__dataclass_fields__}
+    own: Collection[str] = KEY_NAMES if name == "staff" else ()
+    if name in SERVED:
+        own = needed(name, settings)
+    keys = {f"{settings.secrets}/{key}.key" for key in own}
 
-    assert mounted == ({*keys, *passfile} if settings.store_url else set())
+    assert mounted == {*keys, *passfile}
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -309,7 +318,7 @@ def test_every_command_of_a_page_is_understood(page: Path) -> None:
 
 def test_every_service_and_metric_of_a_page_is_there() -> None:
     source = "".join(
-        (ROOT / "xuqi" / "serving" / name).read_text() for name in ("metrics.py", "figures.py")
+        (ROOT / "xuqi" / "serving" / name).read_text() for name in ("metrics.py", "collector.py")
     )
     for page in pages():
         text = page.read_text()

@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests.house.sources import ROOMS, ROOT
+from tests.house.sources import PACKAGES, ROOT
 
-OUR_NAMES = {*ROOMS, "tests", "bench"}
+OUR_NAMES = {*PACKAGES, "tests", "bench"}
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 PINNED = re.compile(r"(?P<name>[a-z0-9.-]+)(\[[a-z0-9,-]+\])?==(?P<version>[^\s;]+)( ;.*)?")
 

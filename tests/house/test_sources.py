@@ -21,7 +21,7 @@ BINARY = {".p12", ".pfx", ".der", ".p7b", ".png", ".ico", ".woff2", ".gz", ".db"
 
 #: Where everything may be caught, and how often: the outermost loop of a process.
 #: Delivery is one: a bad event, whatever it breaks, must not stop the events behind it.
-OUTERMOST_LOOPS = {"renewal/delivery/failures.py": 1, "renewal/delivery/orders.py": 1}
+OUTERMOST_LOOPS = {"renewal/delivery/failures.py": 1, "renewal/delivery/worker_pool.py": 1}
 
 
 @pytest.mark.parametrize("what", FOREIGN)

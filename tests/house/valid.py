@@ -14,9 +14,7 @@ VALID = "ok -- validation done"
 
 
 def said_of(file: Path, *schema: str) -> str:
-    """
-    What check-jsonschema, told by its options which schema, says of that file.
-    """
+    """What check-jsonschema, told by its options which schema, says of that file."""
     command = [sys.executable, "-m", "check_jsonschema", *schema, str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout + done.stderr).strip()

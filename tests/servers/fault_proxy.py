@@ -42,12 +42,10 @@ class FaultProxy:
         self._listener.close()
         self.drop_all()
         for thread in self._threads:
-            thread.join(timeout=5)
+            thread.join(timeout=30)
 
     def drop_all(self) -> None:
-        """
-        Reset every connection that is open now.
-        """
+        """Reset every connection that is open now."""
         for end in tuple(self._open):
             self._reset(end)
 
@@ -66,7 +64,7 @@ class FaultProxy:
                 self._reset(near)
                 continue
             try:
-                far = socket.create_connection(self._target, timeout=5)
+                far = socket.create_connection(self._target, timeout=30)
             except OSError:
                 self._reset(near)
                 continue

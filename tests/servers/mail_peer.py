@@ -48,6 +48,13 @@ class _WithDsn(SMTP):
 
     taken: tuple[str, ...] = ()
     mails = 0
+    connection: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # STARTTLS calls this again with a transport over the first one.
+        if self.connection is None and isinstance(transport, asyncio.WriteTransport):
+            self.connection = transport
+        super().connection_made(transport)
 
     async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
         await super().smtp_MAIL(self._take(arg, "RET=", "ENVID="))
@@ -61,15 +68,13 @@ class _WithDsn(SMTP):
         return " ".join(word for word in words if not word.startswith(names))
 
     def hang_up(self) -> None:
-        if isinstance(self.transport, asyncio.WriteTransport):
-            self.transport.abort()
+        if self.connection is not None and not self.connection.is_closing():
+            self.connection.abort()
 
 
 @dataclass
 class MailPeer:
-    """
-    Replies are given per stage; a reply ``"drop"`` cuts the connection instead.
-    """
+    """Replies are given per stage; a reply ``"drop"`` cuts the connection instead."""
 
     folder: Path
     tls: bool = True
@@ -106,9 +111,7 @@ class MailPeer:
         self._loop.close()
 
     def drop_all(self) -> None:
-        """
-        Hang up on every connection, as a server does when they are idle.
-        """
+        """Hang up on every connection, as a server does when they are idle."""
         asyncio.run_coroutine_threadsafe(self._drop(), self._loop).result(5)
 
     async def _drop(self) -> None:
@@ -221,10 +224,21 @@ def _cut(server: _WithDsn) -> str:
     return "250 nobody hears this"
 
 
+SIGNS_CERTIFICATES = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 def certificate(folder: Path, address: str) -> tuple[Path, ssl.SSLContext]:
-    """
-    Make a CA and a server certificate for an address; return the CA's file and the context.
-    """
+    """Make a CA and a server certificate for an address; return the CA's file and the context."""
     now = datetime.now(UTC)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a CA for one test")])
@@ -234,11 +248,16 @@ def certificate(folder: Path, address: str) -> tuple[Path, ssl.SSLContext]:
         not_valid_before=now - timedelta(hours=1),
         not_valid_after=now + timedelta(hours=1),
     )
+    # Python 3.13 checks strictly (VERIFY_X509_STRICT): RFC 5280, 4.2.1.1 to 4.2.1.3.
+    subject = x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key())
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(subject)
     ca = (
         base.subject_name(ca_name)
         .public_key(ca_key.public_key())
         .serial_number(1)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(subject, critical=False)
+        .add_extension(SIGNS_CERTIFICATES, critical=True)
         .sign(ca_key, hashes.SHA256())
     )
     names = [x509.DNSName("localhost"), x509.IPAddress(ip_address(address))]
@@ -247,6 +266,7 @@ def certificate(folder: Path, address: str) -> tuple[Path, ssl.SSLContext]:
         .public_key(key.public_key())
         .serial_number(2)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(issuer, critical=False)
         .sign(ca_key, hashes.SHA256())
     )
     ca_file, server_file = folder / "ca.pem", folder / "server.pem"

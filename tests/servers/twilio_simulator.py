@@ -7,6 +7,7 @@ import base64
 import contextlib
 import hmac
 import json
+import re
 import secrets
 import socket
 import struct
@@ -37,14 +38,13 @@ REFUSED_NUMBERS = {
     "+15005550009": (21614, "To number: {to}, is not a mobile number"),
     "+886227000000": (21614, "To number: {to}, is not a mobile number"),
 }
+_SENDER = re.compile(r"MG[0-9a-fA-F]{32}|\+[1-9]\d{1,14}")
 FINAL = ("delivered", "undelivered", "failed", "canceled")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """
-    What goes wrong with one request: an answer instead, a wait before it, or a cut line.
-    """
+    """What goes wrong with one request: an answer instead, a wait before it, or a cut line."""
 
     status: int = 0
     code: int | None = None
@@ -75,6 +75,7 @@ class TwilioSimulator:
         self.now = now
         self.messages: dict[str, Message] = {}
         self.requests: list[tuple[str, str]] = []
+        self.account_status = "active"
         self.faults: deque[Fault] = deque()
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -105,9 +106,7 @@ class TwilioSimulator:
         return 201, dict(message.resource)
 
     def advance(self, sid: str, status: str, *, code: int | None = None) -> None:
-        """
-        Let a message reach a state, without telling anybody.
-        """
+        """Let a message reach a state, without telling anybody."""
         with self._lock:
             message = self.messages[sid]
             moment = self.now().replace(microsecond=0)
@@ -139,7 +138,7 @@ class TwilioSimulator:
             urlencode(form).encode(),
             {"X-Twilio-Signature": signature(url, form), "User-Agent": "TwilioProxy/1.1"},
         )
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - as above
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
             return int(answer.status)
 
     def listed(self, query: dict[str, list[str]], path: str) -> dict[str, Any]:
@@ -196,14 +195,16 @@ def callback_form(
 def _refusal(form: dict[str, str]) -> tuple[int, dict[str, Any]] | None:
     to, body = form.get("To", ""), form.get("Body", "")
     sender = form.get("From", "") or form.get("MessagingServiceSid", "")
+    validity = int(form.get("ValidityPeriod", "36000"))
     not_a_number = (21211, "The 'To' number {to} is not a valid phone number.")
     rules = (
         (to in REFUSED_NUMBERS, *REFUSED_NUMBERS.get(to, (0, ""))),
-        (not to.startswith("+") or not to[1:].isdecimal(), *not_a_number),
+        (not re.fullmatch(r"\+[1-9]\d{1,14}", to), *not_a_number),
         (not body, 21602, "Message body is required."),
         (len(body) > 1600, 21617, "The message body exceeds the 1600 character limit."),
-        (not sender.startswith(("MG", "+")), 21603, "A 'From' phone number is required."),
-        (not 1 <= int(form.get("ValidityPeriod", "36000")) <= 36_000, 21720, "out of range"),
+        (not sender, 21603, "A 'From' phone number is required."),
+        (not _SENDER.fullmatch(sender), 21705, "The Messaging Service SID is invalid."),
+        (not 1 <= validity <= 36_000, 21624, "Invalid validity period value."),
     )
     return next((error(400, code, text.format(to=to)) for bad, code, text in rules if bad), None)
 
@@ -285,7 +286,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.wait:
             time.sleep(fault.wait)
         if fault.status:
-            status, answer = error(fault.status, fault.code or 0, "told to fail")
+            code = fault.code or {429: 20429, 503: 20503}.get(fault.status, 20500)
+            status, answer = error(fault.status, code, "told to fail")
             raw = json.dumps(answer).encode() if fault.raw is None else fault.raw
             return self._write(status, raw, fault.headers)
         status, answer = self._do(method, dict(parse_qsl(body, keep_blank_values=True)))
@@ -304,6 +306,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self.server.simulator.create(form)
         if url.path == f"{messages}.json":
             return 200, self.server.simulator.listed(parse_qs(url.query), url.path)
+        if url.path == f"/{API}/Accounts/{ACCOUNT}.json" and method == "GET":
+            return 200, {"sid": ACCOUNT, "status": self.server.simulator.account_status}
         sid = url.path.removeprefix(f"{messages}/").removesuffix(".json")
         if sid in self.server.simulator.messages:
             return 200, self.server.simulator.messages[sid].resource
@@ -344,9 +348,7 @@ def simulator() -> Iterator[TwilioSimulator]:
 
 
 def main() -> None:
-    """
-    Run by hand, for a benchmark or a trial: print the address and serve until interrupted.
-    """
+    """Run by hand, for a benchmark or a trial: print the address and serve until interrupted."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     with simulator() as running, contextlib.suppress(KeyboardInterrupt):
         print(running.url, flush=True)  # noqa: T201 - it is what the caller waits for

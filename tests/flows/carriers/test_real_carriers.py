@@ -12,25 +12,22 @@ import pytest
 
 from renewal.gateways.mail.smtp import SmtpMail
 from renewal.gateways.sms.twilio import TwilioSms
-from renewal.rules.taipei import day_of
 from scheduler import jobs
-from tests.flows.world import (
-    BROWSER,
-    SESSION,
-    TERMS,
-    World,
-    mail_of,
-    mobile_of,
-    open_world,
-)
+from schema.taipei import day_of
+from simulation.client import BrowserKey
+from tests.found.house import CODES, REMINDERS
+from tests.scenario.acts import SESSION
+from tests.scenario.rows import mail_of, mobile_of
+from tests.scenario.sample import BROWSER, open_sample
 from tests.servers.mail_peer import MailPeer
 from tests.servers.twilio_simulator import ACCOUNT, TOKEN, Fault, TwilioSimulator, simulator
-from xuqi.demo.client import BrowserKey
-from xuqi.house import Outside, open_outside
+from xuqi.bootstrap import Gateways, open_gateways
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.scenario.scenario import Scenario
 
 
 @pytest.fixture
@@ -48,24 +45,24 @@ def post(tmp_path: Path) -> Iterator[MailPeer]:
 
 
 @pytest.fixture
-def connected(tmp_path: Path, carrier: TwilioSimulator, post: MailPeer) -> Iterator[World]:
+def connected(tmp_path: Path, carrier: TwilioSimulator, post: MailPeer) -> Iterator[Scenario]:
     home = tmp_path / "bank"
     (home / "secrets").mkdir(parents=True, mode=0o700)
     (home / "secrets" / "twilio.key").write_text(TOKEN)
-    world = open_world(home)
+    world = open_sample(home)
     carrier.now = world.clock.now
     settings = replace(
         world.house.settings,
-        sms_url=f"twilio://{ACCOUNT}@MGcodes/MGreminders?base={carrier.url}",
+        sms_url=f"twilio://{ACCOUNT}@{CODES}/{REMINDERS}?base={carrier.url}",
         mail_url=f"smtp://{post.host}:{post.port}?from=bank@example.com&ca_file={post.ca_file}",
     )
-    real = open_outside(settings, world.clock, world.house.keys)
+    real = open_gateways(settings, world.clock, world.house.keys)
     sms, mail = real.sms, real.mail
     assert isinstance(sms, TwilioSms)
     assert isinstance(mail, SmtpMail)
-    before = world.house.outside
-    outside = Outside(sms=sms, mail=mail, ca=before.ca, bank=before.bank)
-    world.house = replace(world.house, settings=settings, outside=outside)
+    before = world.house.gateways
+    outside = Gateways(sms=sms, mail=mail, ca=before.ca, bank=before.bank)
+    world.house = replace(world.house, settings=settings, gateways=outside)
     with closing(sms), closing(mail):
         yield world
     world.close()
@@ -73,7 +70,7 @@ def connected(tmp_path: Path, carrier: TwilioSimulator, post: MailPeer) -> Itera
 
 @pytest.mark.shows("D02", "D06")
 def test_reminder_and_code_go_by_twilio_and_the_receipt_by_smtp(
-    connected: World, carrier: TwilioSimulator, post: MailPeer
+    connected: Scenario, carrier: TwilioSimulator, post: MailPeer
 ) -> None:
     jobs.scan(connected.house.store, connected.house.policies)
     jobs.remind(connected.house.store, connected.house.policies)
@@ -90,17 +87,16 @@ def test_reminder_and_code_go_by_twilio_and_the_receipt_by_smtp(
         challenge=getattr(sent, "challenge", ""),
         code=code[0],
         session=SESSION,
-        csr=key.request(),
-        terms=TERMS,
+        **connected.handed_in(renewal, key.request()),
     )
     connected.drain()
     connected.centre.collect(renewal.id)
     connected.centre.prove(renewal.id, key.sign(connected.renewal(renewal.id).challenge))
     connected.drain()
 
-    assert reminder["MessagingServiceSid"] == "MGreminders"
+    assert reminder["MessagingServiceSid"] == REMINDERS
     assert f"{day_of(connected.certificate(BROWSER).not_after):%Y/%m/%d}" in reminder["Body"]
-    assert text["MessagingServiceSid"] == "MGcodes"
+    assert text["MessagingServiceSid"] == CODES
     assert text["ContentRetention"] == "discard"
     assert int(text["ValidityPeriod"]) <= 60
     receipts = [mail for mail in post.received if mail.rcpt_to == [mail_of(BROWSER)]]
@@ -112,7 +108,7 @@ def test_reminder_and_code_go_by_twilio_and_the_receipt_by_smtp(
 @pytest.mark.shows("D06")
 @pytest.mark.parametrize("taken", [False, True])
 def test_a_carrier_that_is_away_for_days_leaves_the_reminder_to_mail_unless_it_may_have_it(
-    connected: World, carrier: TwilioSimulator, post: MailPeer, *, taken: bool
+    connected: Scenario, carrier: TwilioSimulator, post: MailPeer, *, taken: bool
 ) -> None:
     """Taken: the first request was done, its answer cut, and nothing can be asked since."""
     away = [Fault(status=503, code=20503)] * 1_000

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from simulation.servers.postgresql import cluster, database
 from tests.flows.kafka.rig import Rig, rigged
-from tests.stores import sqlite_url
-from xuqi.demo.servers.postgresql import cluster, database
+from tests.scenario.stores import sqlite_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

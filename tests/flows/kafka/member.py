@@ -12,18 +12,19 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from renewal.delivery import Delivery
+from renewal.delivery import ConsumerRunner
 from renewal.eventlog.kafka import Connection, KafkaLog
 from renewal.outcome import Done, IfInterrupted, Outcome
 from schema.events import CertificateChanged, ChangeRequested, Event, Topic
-from tests.stores import opened
+from tests.scenario.decisions import decide
+from tests.scenario.stores import opened
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
-    from renewal.store.work import Work
+    from renewal.db.unit_of_work import UnitOfWork
     from tests.flows.kafka.rig import Rig
 
 SOON = timedelta(milliseconds=200)
@@ -50,11 +51,11 @@ class Writes:
     who: str
     outside: str = ""
 
-    def preload(self, events: Sequence[ChangeRequested], work: Work) -> None:
+    def preload(self, events: Sequence[ChangeRequested], work: UnitOfWork) -> None:
         pass
 
-    def prepare(self, event: ChangeRequested, work: Work, *, again: bool) -> object:  # noqa: ARG002 - the port
-        return Order(event, again)
+    def prepare(self, event: ChangeRequested, work: UnitOfWork, *, outcome_unknown: bool) -> object:  # noqa: ARG002 - the port
+        return Order(event, outcome_unknown)
 
     def carry_out(self, order: Order) -> object:
         line = f"{order.event.certificate} {order.event.number}"
@@ -65,9 +66,9 @@ class Writes:
                 ledger.write(f"{line} {self.who}\n")
         return "done"
 
-    def conclude(self, order: Order, answer: str, work: Work) -> Outcome:  # noqa: ARG002 - the port
+    def conclude(self, order: Order, answer: str, work: UnitOfWork) -> Outcome:  # noqa: ARG002 - the port
         event = order.event
-        work.decide(event.certificate, "test", f"{event.number}")
+        decide(work, event.certificate, "test", f"{event.number}")
         return Done(
             (
                 CertificateChanged(
@@ -104,7 +105,7 @@ def live(told: dict[str, str]) -> None:
         consumer.group, consumer.topics, session_timeout_ms=1_500, heartbeat_interval_ms=300
     )
     with opened(told["store"]) as store:
-        delivery = Delivery(consumer, reader, store, at_most=20, probe=probe)
+        delivery = ConsumerRunner(consumer, reader, store, at_most=20, probe=probe)
         while True:
             delivery.run_once(SOON)
 

@@ -14,7 +14,7 @@ from producers.relay import OTHERS, Relay
 from renewal.eventlog.kafka import Connection, KafkaLog
 from renewal.eventlog.port import LogUnavailableError
 from tests.flows.kafka.rig import TOPICS
-from tests.stores import opened
+from tests.scenario.stores import opened
 
 if TYPE_CHECKING:
     import subprocess
@@ -26,9 +26,7 @@ PAUSE = 0.01  #: seconds, when there is nothing to carry
 
 
 def live(told: dict[str, str]) -> None:
-    """
-    Carry until the process is killed, by its own hand at a point or by another's.
-    """
+    """Carry until the process is killed, by its own hand at a point or by another's."""
 
     def probe(point: str) -> None:
         if point == told["die_at"]:
@@ -36,7 +34,7 @@ def live(told: dict[str, str]) -> None:
 
     log = KafkaLog(Connection(servers=(told["server"],), prefix=told["prefix"]))
     with opened(told["store"]) as store:
-        claim = store.claim(OTHERS)
+        claim = store.advisory_lock(OTHERS)
         relay = Relay(store, log.outlet(), claim, TOPICS, page=7, probe=probe)
         while True:
             with suppress(LogUnavailableError):

@@ -16,22 +16,22 @@ import pytest
 import sqlalchemy as sa
 
 from producers.relay import CODES, OTHERS, Relay
-from renewal.delivery import Delivery, unwanted
+from renewal.delivery import ConsumerRunner, ignored_kinds
 from renewal.eventlog.embedded import EmbeddedLog
 from renewal.eventlog.kafka import KafkaLog, KafkaReader, Publisher
 from schema.tables import metadata
 from schema.topics import declared
-from tests.stores import opened
+from tests.scenario.stores import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from renewal.db.engine import Store
     from renewal.delivery import Consumer
     from renewal.eventlog.kafka import Connection
     from renewal.eventlog.port import Record
-    from renewal.store.engine import Store
     from schema.events import Event
-    from xuqi.demo.servers.kafka import Broker
+    from simulation.servers.kafka import Broker
 
 #: For every module here. A client that never reached its broker leaves its sockets to be collected.
 ON_KAFKA = [
@@ -59,6 +59,8 @@ NERVOUS: dict[str, Any] = {"session_timeout_ms": 1_500, "heartbeat_interval_ms":
 
 @dataclass
 class Rig:
+    """Kafka's log over a store, and consumers in other processes: there is no bank behind it."""
+
     connection: Connection
     store: Store
     stack: ExitStack
@@ -74,7 +76,7 @@ class Rig:
 
     def relay(self, *, lane: str = OTHERS, **settings: Any) -> Relay:  # noqa: ANN401 - a relay's own
         outlet = self.log.outlet(**IMPATIENT)
-        claim = self.store.claim(lane)
+        claim = self.store.advisory_lock(lane)
         self.stack.callback(outlet.close)
         self.stack.callback(claim.close)
         return Relay(self.store, outlet, claim, TOPICS, lane=lane, **settings)
@@ -92,19 +94,19 @@ class Rig:
         group: str,
         topics: Sequence[str],
         *,
-        without: Collection[str] = (),
+        exclude: Collection[str] = (),
         **settings: object,
     ) -> KafkaReader:
-        reader = self.log.reader(group, topics, without=without, **settings)
+        reader = self.log.reader(group, topics, exclude=exclude, **settings)
         self.stack.callback(reader.close)
         return reader
 
     def delivery(
         self, consumer: Consumer, *, group: str = "", at_most: int = 500, **settings: int
-    ) -> Delivery:
-        without = unwanted(consumer)
-        reader = self.reader(group or consumer.group, consumer.topics, without=without, **settings)
-        return Delivery(consumer, reader, self.store, at_most=at_most)
+    ) -> ConsumerRunner:
+        without = ignored_kinds(consumer)
+        reader = self.reader(group or consumer.group, consumer.topics, exclude=without, **settings)
+        return ConsumerRunner(consumer, reader, self.store, at_most=at_most)
 
     def put(self, *records: tuple[str, Any, Any, Any]) -> None:
         """Lay topic, key, value and headers on the broker as they are."""
@@ -141,7 +143,7 @@ class Rig:
 
     def dump(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every row of every table."""
-        with self.store.look() as look:
+        with self.store.snapshot() as look:
             return {
                 table.name: sorted(map(tuple, look.connection.execute(sa.select(table))), key=repr)
                 for table in metadata.sorted_tables
@@ -164,7 +166,7 @@ def lag(reader: KafkaReader) -> int | None:
     return int(sum(end - consumer.position(place) for place, end in ends.items()))
 
 
-def drain(*deliveries: Delivery) -> None:
+def drain(*deliveries: ConsumerRunner) -> None:
     """Deliver all that is on the broker."""
 
     def turn() -> None:
@@ -174,7 +176,7 @@ def drain(*deliveries: Delivery) -> None:
     until(lambda: all(_reader(one) == 0 for one in deliveries), turn)
 
 
-def _reader(delivery: Delivery) -> int | None:
+def _reader(delivery: ConsumerRunner) -> int | None:
     reader = delivery.reader
     assert isinstance(reader, KafkaReader)
     return lag(reader)

@@ -9,11 +9,12 @@ import pytest
 
 from renewal.eventlog.kafka import Backlog, Connection
 from renewal.eventlog.port import LogUnavailableError
+from simulation.servers.kafka import free_port
 from tests.flows.kafka.rig import ON_KAFKA, SOON, Rig, took, until
-from tests.unit.delivery.scripted import asked
-from xuqi.commands.status import command
-from xuqi.demo.servers.kafka import free_port
-from xuqi.desk import Desk
+from tests.renewal.delivery.scripted import asked
+from tests.xuqi import sample
+from xuqi.cli.commands.status import command
+from xuqi.cli.context import CliContext
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,11 +74,14 @@ def test_a_broker_that_is_away_is_an_error() -> None:
 def test_status_says_so_and_tells_the_rest(tmp_path: Path) -> None:
     from click.testing import CliRunner  # noqa: PLC0415 - as the other commands are run
 
-    environment = {"XUQI_LOG_URL": f"kafka://127.0.0.1:{free_port()}"}
-    desk = Desk(home=tmp_path, environment=environment)
+    with sample.opened(tmp_path):
+        pass
+    away = f"127.0.0.1:{free_port()}"
+    environment = {"XUQI_LOG_URL": f"kafka://{away}"}
+    context = CliContext(home=tmp_path, environment=environment)
 
-    said = CliRunner().invoke(command, ["--json"], obj=desk)
+    said = CliRunner().invoke(command, ["--json"], obj=context)
 
     assert said.exit_code == 0
-    assert "無法得知落後數量" in said.stderr
+    assert f"沒有回應：{away} (XUQI_LOG_URL)" in said.stderr
     assert '"behind": null' in said.stdout

@@ -11,8 +11,8 @@ import pytest
 from renewal.eventlog.kafka import Connection, KafkaLog, Publisher, Topics
 from renewal.eventlog.port import LogUnavailableError
 from schema.topics import declared
+from simulation.servers.kafka import Cluster, cluster
 from tests.flows.kafka.rig import ON_KAFKA, took, until
-from xuqi.demo.servers.kafka import Cluster, cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

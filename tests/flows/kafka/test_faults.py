@@ -14,14 +14,16 @@ import pytest
 
 from back_office.actions import BackOffice
 from producers.relay import LANES
-from renewal.cycle import NotNowError, Policies
+from renewal.errors import NotNowError
 from renewal.eventlog.kafka import PRODUCER, Connection, Publisher, Topics
 from renewal.eventlog.port import LogUnavailableError
-from renewal.store.check import CHECKS, Given, Reads
-from renewal.store.check.check import HOURS
-from renewal.store.check.log import first_not_read
+from renewal.invariants import CHECKS, CheckInput, Reads
+from renewal.invariants.check import HOURS
+from renewal.invariants.log import first_not_read
+from renewal.rules.policies import Policies
 from schema.codec import kind_name
 from schema.topics import declared
+from simulation.servers.kafka import cluster, collect
 from tests.flows.kafka.rig import (
     IMPATIENT,
     NERVOUS,
@@ -34,9 +36,8 @@ from tests.flows.kafka.rig import (
     took,
     until,
 )
-from tests.stores import sqlite_url
-from tests.unit.delivery.scripted import Sql, asked, dead, effects
-from xuqi.demo.servers.kafka import cluster, collect
+from tests.renewal.delivery.scripted import Sql, asked, dead, effects
+from tests.scenario.stores import sqlite_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from producers.relay import Relay
     from renewal.eventlog.port import Record
     from schema.events import ChangeRequested
-    from xuqi.demo.servers.kafka import Broker
+    from simulation.servers.kafka import Broker
 
 pytestmark = ON_KAFKA
 
@@ -298,13 +299,13 @@ def test_what_the_broker_lost_before_it_was_read_is_found_and_can_be_told_again(
     drain(delivery)
     found = unread(rig)
     reads = Reads(topics=Sql.topics, kinds=tuple(map(kind_name, Sql.kinds)))
-    with rig.store.look() as look:
+    with rig.store.snapshot() as look:
         first = first_not_read(look, {Sql.group: reads}, LANES)
     assert first is not None
     office, who = BackOffice(rig.store, Policies({})), {"who": "T01", "why": "the broker's disk"}
     at_work = rig.relay()
     assert at_work.run_once() == 0
-    with pytest.raises(NotNowError, match="stop every relay"):
+    with pytest.raises(NotNowError, match="relay_at_work"):
         office.relay_again(first[0], **who)
     at_work.claim.close()
     office.relay_again(first[0], **who)
@@ -320,9 +321,9 @@ def test_what_the_broker_lost_before_it_was_read_is_found_and_can_be_told_again(
 def unread(rig: Rig) -> set[str]:
     """What `xuqi check` finds when more than six hours have passed."""
     reads = Reads(topics=Sql.topics, kinds=tuple(map(kind_name, Sql.kinds)))
-    with rig.store.look() as look:
+    with rig.store.snapshot() as look:
         later = look.at + HOURS + timedelta(seconds=1)
-        given = Given(now=later, policies={}, groups={Sql.group: reads}, log_is_here=False)
+        given = CheckInput(now=later, policies={}, groups={Sql.group: reads}, log_is_here=False)
         return {
             key
             for check in CHECKS

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from kafka.cluster import ClusterMetadata
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
-from renewal.delivery import Delivery
+from renewal.delivery import ConsumerRunner
 from renewal.errors import XuqiError
 from renewal.eventlog.kafka import KafkaLog
 from renewal.eventlog.port import LogUnavailableError
@@ -34,7 +34,7 @@ from tests.flows.kafka.rig import (
     took,
     until,
 )
-from tests.unit.delivery.scripted import Sql, asked, dead, effects, rows
+from tests.renewal.delivery.scripted import Sql, asked, dead, effects, rows
 
 if TYPE_CHECKING:
     import subprocess
@@ -206,7 +206,7 @@ def test_a_storm_of_members_loses_nothing_and_does_nothing_twice(rig: Rig) -> No
         chance = random.Random(number)
         while not over.is_set():
             reader = rig.log.reader("tests", ["certificates"], **NERVOUS)
-            delivery = Delivery(Sql(), reader, rig.store, at_most=10)
+            delivery = ConsumerRunner(Sql(), reader, rig.store, at_most=10)
             until_ = time.monotonic() + chance.uniform(0.5, 1.5)
             try:
                 while time.monotonic() < until_:

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from renewal.eventlog.port import LogUnavailableError
-from schema.codec import decode, encode
-from schema.events import EventBuried, RenewalDone
+from schema.codec import decode, encode, kind_of
+from schema.events import EventDeadLettered, RenewalDone
+from schema.reasons import OutcomeReason
+from schema.stored_reasons import read_reason
 from tests.flows.kafka.rig import ON_KAFKA, Rig, drain
-from tests.unit.delivery.scripted import Sql, asked, dead, effects
+from tests.renewal.delivery.scripted import Sql, asked, dead, effects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = ON_KAFKA
 
 SOUND = encode(asked(1))
-KIND = ("ce_type", b"change-requested.v1")
+KIND = ("ce_type", kind_of(asked(1)).encode())
 
 #: key, value and headers
 POISON: Mapping[str, tuple[Any, Any, Any]] = {
@@ -61,7 +63,7 @@ def test_poison_of_every_kind_is_buried_and_each_partition_goes_on(rig: Rig) -> 
 
     assert sorted(effects(rig.store)) == sorted((e.certificate, e.number) for e in before + after)
     assert len(dead(rig.store)) == len(POISON)
-    assert all(why.startswith("not readable: ") for why in dead(rig.store).values())
+    assert all(why.startswith("the event cannot be read: ") for why in dead(rig.store).values())
 
 
 def test_what_was_buried_is_told_on_the_topic_of_dead_letters_without_its_body(rig: Rig) -> None:
@@ -73,9 +75,9 @@ def test_what_was_buried_is_told_on_the_topic_of_dead_letters_without_its_body(r
 
     (record,) = rig.lying("dead-letters", 1)
     fact = decode(record.body)
-    assert isinstance(fact, EventBuried)
+    assert isinstance(fact, EventDeadLettered)
     assert (fact.consumer, fact.origin) == ("tests", "certificates")
-    assert fact.why.startswith("not readable: ")
+    assert read_reason(fact.why).code is OutcomeReason.UNREADABLE
     assert "王小明".encode() not in record.body
 
 

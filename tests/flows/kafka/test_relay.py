@@ -12,15 +12,15 @@ import pytest
 from kafka.partitioner import DefaultPartitioner
 
 from producers.relay import CODES, OTHERS
+from renewal.delivery import dead_letters
+from renewal.eventlog import queries
 from renewal.eventlog.kafka import PRODUCER, Connection, Topics, TopicsError
-from renewal.store import dead_letters
-from renewal.store import log as queries
 from schema.codec import decode
 from schema.events import ChangeRequested, CodeRequested, RenewalDone, TokenJobEnded
 from schema.topics import declared
 from tests.flows.kafka.relaying import relay
 from tests.flows.kafka.rig import ON_EACH_DATABASE, ON_KAFKA, Rig, drain, until
-from tests.unit.delivery.scripted import PowerCut, Sql, asked, dead, effects
+from tests.renewal.delivery.scripted import PowerCut, Sql, asked, dead, effects
 
 if TYPE_CHECKING:
     from schema.events import Event
@@ -93,7 +93,7 @@ def test_a_relay_that_is_killed_at_its_points_and_at_random_loses_nothing_and_ke
 
 
 def position(rig: Rig) -> int:
-    with rig.store.look() as look:
+    with rig.store.snapshot() as look:
         return queries.position_of(look, OTHERS)
 
 
@@ -170,7 +170,7 @@ def test_what_the_relay_buried_is_carried_once_it_is_sent_again(rig: Rig) -> Non
     narrow.run_once()
     narrow.claim.close()
 
-    with rig.store.work() as work:
+    with rig.store.transaction() as work:
         (letter,) = dead_letters.list_open(work)
         dead_letters.replay(work, letter.id)
     rig.relayed()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import traceback
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,20 +15,33 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from renewal.eventlog.kafka import Topics
+from renewal.eventlog.kafka import Topics, grant
 from renewal.eventlog.port import LogUnavailableError
+from schema.events import (
+    Change,
+    ChangeRequested,
+    CodeRequested,
+    CustomerInvited,
+    FeePaid,
+    RenewalConfirmed,
+    TokenDeclined,
+    TokenJobEnded,
+)
+from simulation.servers.kafka import Listener, cluster
 from tests.flows.kafka.rig import ON_KAFKA, took, until
-from tests.stores import opened, sqlite_url
-from tests.unit.delivery.scripted import asked
-from xuqi.demo.servers.kafka import Listener, cluster
-from xuqi.logs import connection, declared_topics, open_log
+from tests.renewal.delivery.scripted import asked
+from tests.scenario.stores import opened, sqlite_url
+from xuqi.event_log import check_log, connection, declared_topics, open_backlog, open_log
+from xuqi.log_rights import OPERATOR, log_rights
+from xuqi.serving.components import RELAY, SCHEDULER, WEB
 from xuqi.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from renewal.eventlog.kafka import KafkaLog
+    from schema.events import Event
 
 pytestmark = ON_KAFKA
 
@@ -78,6 +92,15 @@ def _named(who: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, who)])
 
 
+BRANCH = "001"  #: as the settings have it without being told
+RIGHTS = log_rights([BRANCH])
+USERS = sorted({one.user for one in RIGHTS})
+#: Who is no component may do everything here; for these there is no ACL to be asked.
+AUTHORIZER = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "false",
+    "super.users": "User:ANONYMOUS;User:xuqi;User:CN=xuqi",
+}
 MODULES = "org.apache.kafka.common.security"
 
 
@@ -99,8 +122,8 @@ class Guarded:
         mine = str(whose.issue("xuqi"))
         return self.url(self.mutual, ssl_certfile=mine, ssl_keyfile=mine)
 
-    def with_password(self, mechanism: str) -> str:
-        return self.url(self.sasl, sasl_mechanism=mechanism, sasl_plain_username="xuqi")
+    def with_password(self, mechanism: str, user: str = "xuqi") -> str:
+        return self.url(self.sasl, sasl_mechanism=mechanism, sasl_plain_username=user)
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +138,9 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     }
     plain = f'{MODULES}.plain.PlainLoginModule required user_xuqi="{PASSWORD}";'
     sasl = {
-        "sasl.enabled.mechanisms": "SCRAM-SHA-256,PLAIN",
+        "sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512,PLAIN",
         "scram-sha-256.sasl.jaas.config": f"{MODULES}.scram.ScramLoginModule required;",
+        "scram-sha-512.sasl.jaas.config": f"{MODULES}.scram.ScramLoginModule required;",
         "plain.sasl.jaas.config": plain,
     }
     listeners = (
@@ -124,12 +148,16 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         Listener(name="MUTUAL", protocol="SSL", settings={**tls, "ssl.client.auth": "required"}),
         Listener(name="SASL", protocol="SASL_SSL", settings={**tls, **sasl}),
     )
-    scram = (f"SCRAM-SHA-256=[name=xuqi,password={PASSWORD}]",)
-    nodes = cluster(folder / "broker", listeners=listeners, scram=scram)
+    scram = [
+        f"SCRAM-SHA-256=[name=xuqi,password={PASSWORD}]",
+        *(f"SCRAM-SHA-512=[name={user},password={PASSWORD}]" for user in USERS),
+    ]
+    nodes = cluster(folder / "broker", listeners=listeners, scram=scram, settings=AUTHORIZER)
     try:
         nodes.start()
         settings = Settings(log_url=f"kafka://{nodes.servers[0]}")
         Topics(connection(settings)).apply(declared_topics(settings))
+        grant(connection(settings), RIGHTS)
         yield Guarded(ours, foreign, *listeners)
     finally:
         nodes.stop()
@@ -205,3 +233,115 @@ def refused(settings: Settings, why: str) -> str:
     with pytest.raises(LogUnavailableError, match=why) as caught:
         Topics(connection(settings)).missing(declared_topics(settings))
     return "".join(traceback.format_exception(caught.value))
+
+
+# --- rights: each component's user does its own work and no other ---------------------------------
+
+
+@contextmanager
+def log_of(guarded: Guarded, house: Path, user: str) -> Iterator[KafkaLog]:
+    settings = Settings(home=house, log_url=guarded.with_password("SCRAM-SHA-512", user))
+    check_log(settings)  # each asks for this at its start
+    with opened(sqlite_url(house), make=True) as store:
+        log: KafkaLog = open_log(settings, store)  # type: ignore[assignment]  # as it is on Kafka
+        yield log
+        log.close()
+
+
+@pytest.fixture
+def on_the_log(guarded: Guarded, house: Path) -> Mapping[str, Event]:
+    """One event on each topic, as the relay has carried it there."""
+    told: list[Event] = [
+        CustomerInvited(renewal="R1", customer=1),
+        CodeRequested(challenge="K1", send_number=1),
+        RenewalConfirmed(renewal="R1"),
+        FeePaid(payment="P1"),
+        ChangeRequested(certificate=1, change=Change.SUSPEND, number=1),
+        TokenDeclined(renewal="R1", why="no time"),
+        TokenJobEnded(branch=BRANCH, renewal="R1", why="done"),
+    ]
+    with log_of(guarded, house, RELAY) as log:
+        log.append(told)
+    return {event.place: event for event in told}
+
+
+READERS = {
+    user: sorted({one.name for one in RIGHTS if one.user == user and one.kind == "topic"
+                  and one.operation == "read"})
+    for user in USERS if user not in {RELAY, SCHEDULER, OPERATOR}
+}  # fmt: skip
+
+
+def group_of(user: str) -> str:
+    return {WEB: f"station.{BRANCH}.1", f"station-{BRANCH}": f"station.{BRANCH}"}.get(user, user)
+
+
+@pytest.mark.parametrize("user", READERS)
+def test_a_component_reads_its_own_topics_and_no_other(
+    guarded: Guarded, house: Path, on_the_log: Mapping[str, Event], user: str
+) -> None:
+    found: set[str] = set()
+    foreign = next(topic for topic in on_the_log if topic not in READERS[user])
+
+    with log_of(guarded, house, user) as log:
+        reader = log.reader(group_of(user), READERS[user])
+        wanted = {on_the_log[topic].identity for topic in READERS[user]}
+        until(lambda: found >= wanted, lambda: found.update(one.identity for one in took(reader)))
+        reader.close()
+        stranger = log.reader(group_of(user), [foreign])
+        with pytest.raises(LogUnavailableError, match="TopicAuthorizationFailed"):
+            until(lambda: False, lambda: took(stranger), seconds=20)
+        stranger.close()
+
+
+@pytest.mark.parametrize("user", [*READERS, SCHEDULER, OPERATOR])
+def test_what_a_component_does_not_say_it_cannot_write(
+    guarded: Guarded, house: Path, user: str
+) -> None:
+    forged = RenewalConfirmed(renewal="R2")
+
+    with (
+        log_of(guarded, house, user) as log,
+        pytest.raises(LogUnavailableError, match="TopicAuthorizationFailed"),
+    ):
+        log.append([forged])
+
+
+@pytest.mark.parametrize("user", [WEB, f"station-{BRANCH}"])
+def test_a_station_speaks_on_its_topic(guarded: Guarded, house: Path, user: str) -> None:
+    with log_of(guarded, house, user) as log:
+        log.append([TokenDeclined(renewal="R3", why="no time")])
+
+
+def test_who_may_not_alter_the_cluster_grants_nothing(guarded: Guarded, house: Path) -> None:
+    settings = Settings(home=house, log_url=guarded.with_password("SCRAM-SHA-512", "billing"))
+
+    with pytest.raises(LogUnavailableError, match="ClusterAuthorizationFailed"):
+        grant(connection(settings), RIGHTS)
+
+
+def test_nobody_joins_the_group_of_another(guarded: Guarded, house: Path) -> None:
+    with log_of(guarded, house, "billing") as log:
+        thief = log.reader("issuance", ["renewals"])
+        with pytest.raises(LogUnavailableError, match="GroupAuthorizationFailed"):
+            until(lambda: False, lambda: took(thief), seconds=20)
+        thief.close()
+
+
+def test_an_operator_counts_what_every_consumer_is_behind(guarded: Guarded, house: Path) -> None:
+    settings = Settings(home=house, log_url=guarded.with_password("SCRAM-SHA-512", OPERATOR))
+    backlog = open_backlog(settings)
+    assert backlog is not None
+
+    behind: dict[str, int] = {}
+
+    def has_answered() -> bool:
+        # The first question of all lets a new cluster make the topic of its consumers' offsets.
+        with suppress(LogUnavailableError):
+            behind.update(backlog.of({"otp": ["codes"]}))
+        return bool(behind)
+
+    until(has_answered)
+    backlog.close()
+
+    assert behind["otp"] >= 0

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from renewal.delivery import Hands
+from renewal.delivery import WorkerPool, dead_letters
 from renewal.errors import GatewayUnavailableError
 from renewal.eventlog.trace import derived, parsed, trace_id, trace_of
 from renewal.outcome import Reject
-from renewal.store import dead_letters
-from schema.codec import encode
-from tests.flows.book import lines
+from schema.codec import encode, kind_of
+from schema.reasons import StatedReason
 from tests.flows.kafka.rig import ON_KAFKA, SOON, Rig, drain, until
-from tests.stores import opened, sqlite_url
-from tests.unit.delivery.scripted import (
+from tests.renewal.delivery.scripted import (
     Acting,
     Order,
     asked,
@@ -26,15 +24,17 @@ from tests.unit.delivery.scripted import (
     run,
     tell,
 )
+from tests.scenario.book import lines
+from tests.scenario.stores import opened, sqlite_url
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterator
     from pathlib import Path
 
+    from renewal.db.engine import Store
+    from renewal.db.unit_of_work import UnitOfWork
     from renewal.outcome import Outcome
-    from renewal.store.engine import Store
-    from renewal.store.work import Work
     from schema.events import ChangeRequested, Event
 
 pytestmark = ON_KAFKA
@@ -47,15 +47,15 @@ AT_EACH = ["prepared", "carried out", "concluded", "done"]
 class Talking(Acting):
     """It says what it does, and knows of no trace."""
 
-    def prepare(self, event: ChangeRequested, work: Work, *, again: bool) -> object:
+    def prepare(self, event: ChangeRequested, work: UnitOfWork, *, outcome_unknown: bool) -> object:
         _say("prepared", event)
-        return super().prepare(event, work, again=again)
+        return super().prepare(event, work, outcome_unknown=outcome_unknown)
 
     def carry_out(self, order: Order) -> object:
         _say("carried out", order.event)
         return super().carry_out(order)
 
-    def conclude(self, order: Order, answer_: str, work: Work) -> Outcome:
+    def conclude(self, order: Order, answer_: str, work: UnitOfWork) -> Outcome:
         _say("concluded", order.event)
         return super().conclude(order, answer_, work)
 
@@ -65,10 +65,10 @@ def _say(what: str, event: Event) -> None:
 
 
 @pytest.fixture
-def hands() -> Iterator[Hands]:
-    hands = Hands(4, "tests")
+def hands() -> Iterator[WorkerPool]:
+    hands = WorkerPool(4, "tests")
     yield hands
-    hands.let_go()
+    hands.shutdown()
 
 
 def said(book: io.StringIO, identity: str) -> list[tuple[str, str | None, str | None]]:
@@ -80,7 +80,7 @@ def said(book: io.StringIO, identity: str) -> list[tuple[str, str | None, str | 
 
 
 def strange(event: Event, *, traceparent: bytes) -> tuple[str, bytes, bytes, list[Any]]:
-    kind = ("ce_type", b"change-requested.v1")
+    kind = ("ce_type", kind_of(event).encode())
     told = [kind, ("ce_id", event.identity.encode()), ("traceparent", traceparent)]
     return ("certificates", event.key.encode(), encode(event), told)
 
@@ -92,7 +92,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def test_an_event_is_followed_from_the_producer_through_the_broker_into_a_consumers_lines(
-    rig: Rig, book: io.StringIO, hands: Hands
+    rig: Rig, book: io.StringIO, hands: WorkerPool
 ) -> None:
     events = [asked(key) for key in range(20)]
     rig.tell(*events)
@@ -100,7 +100,7 @@ def test_an_event_is_followed_from_the_producer_through_the_broker_into_a_consum
     carried = {one.identity: parsed(one.traceparent or "") for one in rig.lying("certificates", 20)}
 
     delivery_ = rig.delivery(Talking())
-    delivery_.hands = hands
+    delivery_.workers = hands
     drain(delivery_)
 
     for event in events:
@@ -110,13 +110,13 @@ def test_an_event_is_followed_from_the_producer_through_the_broker_into_a_consum
 
 
 def test_on_the_embedded_log_the_lines_have_the_trace_that_kafka_would_carry(
-    store: Store, book: io.StringIO, hands: Hands
+    store: Store, book: io.StringIO, hands: WorkerPool
 ) -> None:
     events = [asked(key, number) for key in range(10) for number in (1, 2)]
     tell(store, *events)
 
     delivery_ = delivery(Talking(), store)
-    delivery_.hands = hands
+    delivery_.workers = hands
     run(delivery_)
     logging.getLogger("a library").info("outside")
 
@@ -178,10 +178,10 @@ def test_an_event_that_has_waited_for_its_time_or_behind_another_keeps_its_trace
 def test_what_was_given_up_and_sent_again_keeps_its_trace(rig: Rig, book: io.StringIO) -> None:
     event = asked(1)
     rig.put(strange(event, traceparent=FOREIGN.encode()))
-    running = rig.delivery(Talking(script={(1, 1): [Reject("no")]}))
+    running = rig.delivery(Talking(script={(1, 1): [Reject(StatedReason.NOTE.why(note="no"))]}))
     drain(running)
 
-    with rig.store.work() as work:
+    with rig.store.transaction() as work:
         letter = dead_letters.replay(work, 1)
     until(lambda: bool(effects(rig.store)), lambda: running.run_once(SOON))
 

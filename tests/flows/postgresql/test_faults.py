@@ -12,11 +12,11 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from bench.installation import ROOMS, Installation, installed, until
-from renewal.store.engine import NOTICES, StoreUnavailableError
+from bench.installation import COMPONENTS, Installation, installed, until
+from renewal.db.engine import CONNECT_OPTIONS, StoreUnavailableError
 from schema.tables import metadata
-from tests.stores import opened
-from tests.unit.delivery.scripted import (
+from simulation.servers.postgresql import PostgresServer, server
+from tests.renewal.delivery.scripted import (
     Acting,
     Sql,
     asked,
@@ -27,14 +27,15 @@ from tests.unit.delivery.scripted import (
     run,
     tell,
 )
-from xuqi.demo.servers.postgresql import Server, server
+from tests.scenario.decisions import decide
+from tests.scenario.stores import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from renewal.delivery import Delivery
-    from renewal.store.engine import Store
-    from renewal.store.work import Work
+    from renewal.db.engine import Store
+    from renewal.db.unit_of_work import UnitOfWork
+    from renewal.delivery import ConsumerRunner
     from schema.events import ChangeRequested
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.slow]
@@ -42,30 +43,30 @@ pytestmark = [pytest.mark.postgresql, pytest.mark.kafka, pytest.mark.slow]
 AT_ONCE = 120
 
 
-# --- every room a process -------------------------------------------------------------------------
+# --- every component a process --------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def bank(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """Each room a process of its own, as in docker-compose.yml, with customers at work."""
-    rooms = (*ROOMS, "scheduler", "otp", "reminders")
-    with installed(tmp_path_factory.mktemp("bank"), customers=2_000, rooms=rooms) as made:
+    """Each component a process of its own, as in docker-compose.yml, with customers at work."""
+    components = (*COMPONENTS, "scheduler", "otp", "reminders")
+    with installed(tmp_path_factory.mktemp("bank"), customers=2_000, components=components) as made:
         made.start()
         yield made
 
 
 def troubles(bank: Installation) -> dict[str, str | None]:
-    return {name: room.troubles() for name, room in bank.rooms.items()}
+    return {name: component.troubles() for name, component in bank.components.items()}
 
 
 def processes(bank: Installation) -> dict[str, list[int]]:
-    return {name: room.workers() for name, room in bank.rooms.items()}
+    return {name: component.workers() for name, component in bank.components.items()}
 
 
 def all_is_well(bank: Installation, before: dict[str, list[int]]) -> None:
     """The same processes are ready again; what was asked is done, and nothing of it twice."""
-    for room in bank.rooms.values():
-        until(room.ready, f"{room.rooms} does not come back")
+    for component in bank.components.values():
+        until(component.ready, f"{component.components} does not come back")
     bank.finish()
     assert processes(bank) == before
     assert bank.customers.done() == bank.customers.asked
@@ -78,12 +79,12 @@ def test_a_server_that_is_restarted_is_waited_for_by_every_room(bank: Installati
     bank.run(seconds=3, at_once=AT_ONCE)
 
     with bank.server.gone():
-        until(lambda: all(troubles(bank).values()), "a room says that it is ready")
+        until(lambda: all(troubles(bank).values()), "a component says that it is ready")
         said = troubles(bank)
     bank.run(seconds=2, at_once=AT_ONCE)
 
     assert {name for name, why in said.items() if "the database does not answer" in str(why)} == {
-        *bank.rooms
+        *bank.components
     }
     all_is_well(bank, before)
 
@@ -97,7 +98,7 @@ def test_sessions_that_are_cut_off_again_and_again_in_the_middle_of_work_lose_no
         bank.run(seconds=0.7, at_once=AT_ONCE)
         cut += bank.kill_backends()
 
-    assert cut >= len(bank.rooms)
+    assert cut >= len(bank.components)
     all_is_well(bank, before)
 
 
@@ -108,7 +109,7 @@ def test_a_server_that_takes_no_more_sessions_is_waited_for(bank: Installation) 
     sessions: list[psycopg.Connection] = []
     with ExitStack() as hog:
         until(lambda: _takes_all(bank, hog, sessions), "there is room for other sessions")
-        until(lambda: all(troubles(bank).values()), "a room says that it is ready")
+        until(lambda: all(troubles(bank).values()), "a component says that it is ready")
         said = troubles(bank)
     bank.run(seconds=1, at_once=AT_ONCE)
 
@@ -118,8 +119,8 @@ def test_a_server_that_takes_no_more_sessions_is_waited_for(bank: Installation) 
 
 def _takes_all(bank: Installation, hog: ExitStack, ours: list[psycopg.Connection]) -> bool:
     """Take every session that there is, and end those of others; say whether all are ours."""
-    url = bank.house.store.engine.url
-    bank.house.store.engine.dispose()
+    url = bank.app.store.engine.url
+    bank.app.store.engine.dispose()
     named = {"host": str(url.query["host"]), "user": url.username, "dbname": url.database}
     ours += [hog.enter_context(one) for one in iter(lambda: _session(named), None)]
     return bool(ours) and _end_others(ours[0]) == 0
@@ -145,26 +146,26 @@ def _end_others(mine: psycopg.Connection) -> int:
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[Server]:
+def own() -> Iterator[PostgresServer]:
     """A server that may be stopped."""
     with server() as made:
         yield made
 
 
 @pytest.fixture
-def store(own: Server) -> Iterator[Store]:
+def store(own: PostgresServer) -> Iterator[Store]:
     with opened(own.url, make=True) as store:
         yield store
         metadata.drop_all(store.engine)
 
 
-def test_a_place_is_taken_again_once_the_server_is_back(own: Server, store: Store) -> None:
-    claim, other = store.claim("relay"), store.claim("relay")
-    before = [claim.held(), other.held()]
+def test_a_place_is_taken_again_once_the_server_is_back(own: PostgresServer, store: Store) -> None:
+    claim, other = store.advisory_lock("relay"), store.advisory_lock("relay")
+    before = [claim.acquire(), other.acquire()]
 
     with own.gone(), pytest.raises(StoreUnavailableError, match="the database does not answer"):
-        claim.held()
-    after = [other.held(), claim.held()]
+        claim.acquire()
+    after = [other.acquire(), claim.acquire()]
     other.close()
 
     assert before == [True, False]
@@ -174,17 +175,17 @@ def test_a_place_is_taken_again_once_the_server_is_back(own: Server, store: Stor
 def test_a_place_cannot_be_asked_for_while_every_connection_is_in_use(store: Store) -> None:
     engine: Any = store.engine
     engine.pool._timeout = 0.01
-    claim = store.claim("relay")
+    claim = store.advisory_lock("relay")
 
     with ExitStack() as all_of_them:
         for _ in range(engine.pool.size() + engine.pool._max_overflow):
             all_of_them.enter_context(engine.connect())
         with pytest.raises(StoreUnavailableError, match="every connection"):
-            claim.held()
-        with pytest.raises(StoreUnavailableError, match="every connection"), store.look():
+            claim.acquire()
+        with pytest.raises(StoreUnavailableError, match="every connection"), store.snapshot():
             pass
 
-    assert claim.held()
+    assert claim.acquire()
     claim.close()
 
 
@@ -197,18 +198,18 @@ class StandsStill(Sql):
 
     other: Store | None = None
 
-    def prepare(self, event: ChangeRequested, work: Work, *, again: bool) -> object:
-        work.alone("what both want")
-        answer = super().prepare(event, work, again=again)
+    def prepare(self, event: ChangeRequested, work: UnitOfWork, *, outcome_unknown: bool) -> object:
+        work.serialize_on("what both want")
+        answer = super().prepare(event, work, outcome_unknown=outcome_unknown)
         if self.attempts.total() == 1 and self.other:
             work.flush()
-            with self.other.work() as others:
-                others.alone("what both want")
+            with self.other.transaction() as others:
+                others.serialize_on("what both want")
         return answer
 
 
 def test_who_stands_still_within_a_transaction_keeps_nobody_waiting_and_does_it_again(
-    own: Server, store: Store
+    own: PostgresServer, store: Store
 ) -> None:
     tell(store, asked(1), asked(2))
 
@@ -217,7 +218,7 @@ def test_who_stands_still_within_a_transaction_keeps_nobody_waiting_and_does_it_
         opened(f"{own.url}&options=-c lock_timeout%3D20s") as other,
     ):
         halfway = delivery(StandsStill(other=other), slow)
-        with pytest.raises(StoreUnavailableError, match="stood still within a transaction"):
+        with pytest.raises(StoreUnavailableError, match="suspended within a transaction"):
             run(halfway)
         before = effects(store)
         run(halfway)
@@ -233,27 +234,29 @@ def test_who_stands_still_within_a_transaction_keeps_nobody_waiting_and_does_it_
     [("", "30s"), (f"{STANDS_STILL}%3D0", "0"), (f"{STANDS_STILL}%3D7s", "7s")],
 )
 def test_the_database_ends_a_transaction_that_stands_still_after_30_s_or_as_it_was_told(
-    own: Server, told: str, seconds: str
+    own: PostgresServer, told: str, seconds: str
 ) -> None:
     options = f"&options=-c {told}" if told else ""
 
     with opened(f"{own.url}{options}") as store:
-        with pytest.raises(ZeroDivisionError), store.work():
+        with pytest.raises(ZeroDivisionError), store.transaction():
             _ = 1 / 0
         found = rows(store, sa.text(f"SHOW {STANDS_STILL}"))
 
     assert found == [(seconds,)]
 
 
-def test_a_server_that_is_gone_without_a_word_is_noticed_or_as_the_url_says(own: Server) -> None:
+def test_a_server_that_is_gone_without_a_word_is_noticed_or_as_the_url_says(
+    own: PostgresServer,
+) -> None:
     told = []
     for url in (own.url, f"{own.url}&tcp_user_timeout=5000&connect_timeout=2"):
-        with opened(url) as store, store.look() as look:
+        with opened(url) as store, store.snapshot() as look:
             driver = look.connection.connection.driver_connection
             assert isinstance(driver, psycopg.Connection)
             told.append(driver.info.get_parameters())
 
-    usual = {name: str(value) for name, value in NOTICES.items()}
+    usual = {name: str(value) for name, value in CONNECT_OPTIONS.items()}
     assert usual.items() <= told[0].items()
     assert {**usual, "tcp_user_timeout": "5000", "connect_timeout": "2"}.items() <= told[1].items()
 
@@ -267,7 +270,9 @@ def test_a_server_that_takes_the_line_and_says_nothing_is_away() -> None:
             rows(store, sa.text("SELECT 1"))
 
 
-def test_a_server_that_has_become_a_standby_is_waited_for(own: Server, store: Store) -> None:
+def test_a_server_that_has_become_a_standby_is_waited_for(
+    own: PostgresServer, store: Store
+) -> None:
     tell(store, asked(1), asked(2))
     halfway = delivery(Sql(), store)
 
@@ -283,17 +288,17 @@ def test_a_server_that_has_become_a_standby_is_waited_for(own: Server, store: St
     assert dead(store) == {}
 
 
-def test_a_place_at_a_standby_is_given_to_nobody(own: Server, store: Store) -> None:
-    claim, other = store.claim("relay"), store.claim("relay")
-    before = claim.held()
+def test_a_place_at_a_standby_is_given_to_nobody(own: PostgresServer, store: Store) -> None:
+    claim, other = store.advisory_lock("relay"), store.advisory_lock("relay")
+    before = claim.acquire()
 
     with _standby(own):
         for each in (claim, other, claim):
             with pytest.raises(StoreUnavailableError, match="it takes no changes: a standby"):
-                each.held()
+                each.acquire()
         with _told(own) as connection:
             kept = connection.execute("SELECT FROM pg_locks WHERE locktype = 'advisory'").fetchall()
-    after = [other.held(), claim.held()]
+    after = [other.acquire(), claim.acquire()]
     other.close()
 
     assert before
@@ -302,7 +307,7 @@ def test_a_place_at_a_standby_is_given_to_nobody(own: Server, store: Store) -> N
 
 
 @contextmanager
-def _standby(server: Server) -> Iterator[None]:
+def _standby(server: PostgresServer) -> Iterator[None]:
     """Started again as a standby, and then put in the first place."""
     server.stop()
     (server.folder / "data" / "standby.signal").touch()
@@ -314,16 +319,16 @@ def _standby(server: Server) -> Iterator[None]:
             connection.execute("SELECT pg_promote()")
 
 
-def _told(server: Server) -> psycopg.Connection:
+def _told(server: PostgresServer) -> psycopg.Connection:
     return psycopg.connect(f"host={server.folder} user=xuqi dbname=postgres", autocommit=True)
 
 
 def _write(store: Store) -> None:
-    with store.work() as work:
-        work.decide(1, "test", "done")
+    with store.transaction() as work:
+        decide(work, 1, "test", "done")
 
 
-def _refused(halfway: Delivery) -> bool:
+def _refused(halfway: ConsumerRunner) -> bool:
     try:
         run(halfway)
     except StoreUnavailableError as error:

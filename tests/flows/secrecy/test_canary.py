@@ -12,39 +12,26 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from renewal import cycle
+from renewal.db.encryption import FieldCipher
 from renewal.errors import XuqiError
-from renewal.gateways.sms.mailbox import AnswerLost, Refused
+from renewal.gateways.sms.mailbox import SmsAnswerLost, SmsRefused
+from renewal.rules import csr as csr_rules
 from renewal.secret import Secret
-from renewal.store.vault import Vault
 from scheduler import jobs
 from schema.events import Change
-from tests.flows.world import (
-    BROWSER,
-    CARD,
-    END,
-    PIN,
-    PUK,
-    SESSION,
-    TERMS,
-    TOKEN,
-    World,
-    account_of,
-    customer,
-    id_number_of,
-    mail_of,
-    mobile_of,
-    name_of,
-    open_world,
-    policies_with,
-)
-from xuqi.demo.client import BrowserKey
+from simulation.client import BrowserKey
+from tests.scenario.acts import SESSION
+from tests.scenario.decisions import decide
+from tests.scenario.rows import account_of, customer, id_number_of, mail_of, mobile_of, name_of
+from tests.scenario.sample import BROWSER, CARD, END, TOKEN, open_sample, policies_with
+from tests.scenario.tokens import PIN, PUK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from renewal.gateways.sms.mailbox import Outcome
+    from tests.scenario.scenario import Scenario
 
 PASSWORD = "Kanarie42"  # noqa: S105 - what must be found nowhere
 WORLD_OUTSIDE = ("outside", "ca", "cards")  #: whose files are not ours
@@ -65,18 +52,16 @@ def personal() -> dict[str, str]:
 
 
 def forms(secret: str) -> Iterator[bytes]:
-    """
-    The bytes by which it would be known.
-    """
+    """The bytes by which it would be known."""
     raw = secret.encode()
     yield raw
     yield secret.encode("utf-16-le")
     yield secret.encode("utf-16-be")
     yield secret.encode("unicode_escape")
     yield raw.hex().encode()
-    for shift in range(3):  # in base64, at whichever place it begins
+    for shift in range(3):  # in base64, wherever it begins: the signs that no neighbour changes
         whole = base64.b64encode(bytes(shift) + raw)
-        yield whole[4 if shift else 0 : len(whole) - 4]
+        yield whole[(0, 2, 3)[shift] : len(whole) - (0, 3, 2)[(shift + len(raw)) % 3]]
 
 
 def our_files(home: Path) -> Iterator[tuple[str, bytes]]:
@@ -85,7 +70,7 @@ def our_files(home: Path) -> Iterator[tuple[str, bytes]]:
             yield str(path.relative_to(home)), path.read_bytes()
 
 
-def everything(world: World, caplog: pytest.LogCaptureFixture) -> Iterator[tuple[str, bytes]]:
+def everything(world: Scenario, caplog: pytest.LogCaptureFixture) -> Iterator[tuple[str, bytes]]:
     yield from our_files(world.home)
     for table in [
         row[0] for row in world.rows("SELECT name FROM sqlite_master WHERE type='table'")
@@ -98,7 +83,7 @@ def everything(world: World, caplog: pytest.LogCaptureFixture) -> Iterator[tuple
         yield f"log {record.name}", f"{record.getMessage()} {said} {record.args}".encode()
 
 
-def found(world: World, caplog: pytest.LogCaptureFixture, secrets: dict[str, str]) -> set[str]:
+def found(world: Scenario, caplog: pytest.LogCaptureFixture, secrets: dict[str, str]) -> set[str]:
     places = list(everything(world, caplog))
     return {
         f"{what} in {where}"
@@ -109,14 +94,12 @@ def found(world: World, caplog: pytest.LogCaptureFixture, secrets: dict[str, str
     }
 
 
-def whole_story(world: World) -> None:
-    """
-    Everything that touches a datum, with some of what goes wrong.
-    """
+def whole_story(world: Scenario) -> None:
+    """Everything that touches a datum, with some of what goes wrong."""
     jobs.scan(world.house.store, world.house.policies)
     jobs.remind(world.house.store, world.house.policies)
     world.drain()
-    left: list[Outcome] = [Refused(code="30003"), AnswerLost()]
+    left: list[Outcome] = [SmsRefused(code="30003"), SmsAnswerLost()]
     world.weather.sms = lambda _sms: left.pop() if left else None
     for _ in range(2):
         world.centre.send_code(BROWSER, action="apply", session=SESSION)
@@ -145,7 +128,7 @@ def whole_story(world: World) -> None:
 
 @pytest.mark.shows("B09")
 def test_no_secret_and_nothing_personal_is_left_anywhere(
-    world: World, caplog: pytest.LogCaptureFixture
+    world: Scenario, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
 
@@ -156,11 +139,11 @@ def test_no_secret_and_nothing_personal_is_left_anywhere(
     assert len(world.outside("sms")) >= 3  # it was a story worth searching
 
 
-def test_the_search_would_find_it(world: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_search_would_find_it(world: Scenario, caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("xuqi").error("for %s", PIN)
     (world.home / "stray.txt").write_text(mail_of(BROWSER))
-    with world.house.store.work() as work:
-        work.decide(BROWSER, "fee", "leaked", id_number_of(BROWSER))
+    with world.house.store.transaction() as work:
+        decide(work, BROWSER, "fee", "leaked", id_number_of(BROWSER))
 
     secrets = {"PIN": PIN, **personal()}
 
@@ -172,21 +155,19 @@ def test_the_search_would_find_it(world: World, caplog: pytest.LogCaptureFixture
 
 
 @pytest.fixture
-def long_codes(tmp_path: Path) -> Iterator[World]:
-    """
-    Four digits stand in many a number by chance: what is searched for has ten.
-    """
+def long_codes(tmp_path: Path) -> Iterator[Scenario]:
+    """Four digits stand in many a number by chance: what is searched for has ten."""
     policies = policies_with(tmp_path / "policies", "digits = 4", "digits = 10")
-    opened = open_world(tmp_path / "home", policies=policies)
+    opened = open_sample(tmp_path / "home", policies=policies)
     yield opened
     opened.close()
 
 
 @pytest.mark.shows("B09")
-def test_a_code_is_left_nowhere(long_codes: World, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_code_is_left_nowhere(long_codes: Scenario, caplog: pytest.LogCaptureFixture) -> None:
     world = long_codes
     caplog.set_level(logging.DEBUG)
-    left: list[Outcome] = [Refused(code="30003"), AnswerLost()]
+    left: list[Outcome] = [SmsRefused(code="30003"), SmsAnswerLost()]
     world.weather.sms = lambda _sms: left.pop() if left else None
     renewal = world.requested(BROWSER)
     world.centre.send_code(BROWSER, action="apply", session=SESSION)
@@ -205,13 +186,12 @@ def test_a_code_is_left_nowhere(long_codes: World, caplog: pytest.LogCaptureFixt
         challenge=sent.challenge,
         code=used,
         session=SESSION,
-        csr=BrowserKey.new().request(),
-        terms=TERMS,
+        **world.handed_in(renewal, BrowserKey.new().request()),
     )
     world.code(action="revoke")
     world.drain_over(timedelta(minutes=2), step=timedelta(seconds=10))
 
-    assert answer.said == "right"
+    assert answer.result == "right"
     codes = {f"code {number}": code for number, code in enumerate(world.texted())}
     assert len(codes) >= 3
     assert found(world, caplog, codes) == set()
@@ -219,7 +199,7 @@ def test_a_code_is_left_nowhere(long_codes: World, caplog: pytest.LogCaptureFixt
         assert found(world, caplog, {"challenge": sent.challenge}) == set()
 
 
-def test_no_error_names_what_it_is_about(world: World) -> None:
+def test_no_error_names_what_it_is_about(world: Scenario) -> None:
     errors = list(map(str, _errors(world)))
 
     assert len(errors) == 4
@@ -228,19 +208,21 @@ def test_no_error_names_what_it_is_about(world: World) -> None:
             assert datum not in error, what
 
 
-def _errors(world: World) -> Iterator[XuqiError]:
+def _errors(world: Scenario) -> Iterator[XuqiError]:
     def twice() -> None:
-        with world.house.store.work() as work:
-            work.customers.put(customer(world, BROWSER))
+        with world.house.store.transaction() as work:
+            work.customers.put(customer(work.cipher, BROWSER))
 
     def other_key() -> None:
-        Vault({1: Secret(b"another" * 8)}).open(customer(world, 9).name_sealed, "customers.name")
+        FieldCipher({1: Secret(b"another" * 8)}).open(
+            customer(world.store.cipher, 9).name_sealed, "customers.name"
+        )
 
     def name_in_request() -> None:
         name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, id_number_of(BROWSER))])
         builder = x509.CertificateSigningRequestBuilder().subject_name(name)
         csr = builder.sign(BrowserKey.new().private, SHA256())
-        cycle.check_request(csr.public_bytes(Encoding.DER))
+        csr_rules.check_request(csr.public_bytes(Encoding.DER))
 
     def bad_name() -> None:
         at = world.clock.now()
