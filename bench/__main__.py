@@ -1,4 +1,4 @@
-"""Runs the benchmarks: ``python -m bench [steps|renewals|scan|codes|relay|aged|faults] ...``."""
+"""Runs the benchmarks: ``python -m bench [steps|renewals|scan|codes|runs|relay|...] ...``."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import aged, codes, faults, relay, renewals, scan, steps
+from bench import aged, codes, faults, ocsp, pages, relay, renewals, runs, scan, steps, tokens
 from bench.figures import as_json, as_markdown
-from xuqi.serving.process import collect_seldom
+from xuqi.serving.process import raise_gc_thresholds
 
 if TYPE_CHECKING:
     from bench.figures import Figure
 
-ALL = ("steps", "renewals", "scan", "codes", "relay")
+ALL = ("steps", "renewals", "scan", "codes", "runs", "relay", "pages", "ocsp", "tokens")
 LONG = ("aged", "faults")
 
 
@@ -44,6 +44,18 @@ def _measured(name: str, asked: argparse.Namespace) -> list[Figure]:
         return aged.figures(past=asked.past, items=items, rounds=rounds)
     if name == "faults":
         return faults.figures(seconds=asked.window, rounds=asked.rounds, into=asked.into)
+    if name == "runs":
+        return runs.figures(items=asked.run_items, codes=asked.codes)
+    return _of_the_rest(name, asked)
+
+
+def _of_the_rest(name: str, asked: argparse.Namespace) -> list[Figure]:
+    if name == "tokens":
+        return tokens.figures(rounds=asked.rounds, pace=asked.pace)
+    if name == "pages":
+        return pages.figures(pages=asked.pages, rounds=asked.rounds)
+    if name == "ocsp":
+        return ocsp.figures(answers=asked.answers, rounds=asked.rounds)
     if name == "relay":
         return relay.figures(events=asked.events, rounds=asked.rounds)
     return codes.figures(codes=asked.codes, renewals=asked.renewals)
@@ -63,7 +75,11 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--codes", type=int, default=300, help="idle; as many again in the bulk run"
     )
+    parser.add_argument("--run-items", type=int, default=10_000, help="of a planned run")
     parser.add_argument("--events", type=int, default=100_000, help="through the relay")
+    parser.add_argument("--pages", type=int, default=1_000, help="of the centre")
+    parser.add_argument("--answers", type=int, default=10_000, help="of OCSP")
+    parser.add_argument("--pace", type=float, default=1.0, help="of the tokens, for a test")
     parser.add_argument("--past", type=int, default=10_000_000, help="events, for aged")
     parser.add_argument("--window", type=float, default=10, help="seconds, around each fault")
     parser.add_argument("--into", type=Path, metavar="FILE", help="put the table of faults there")
@@ -74,5 +90,5 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    collect_seldom()  # as whoever serves does
+    raise_gc_thresholds()  # as whoever serves does
     sys.exit(main(sys.argv[1:]))

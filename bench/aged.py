@@ -1,4 +1,4 @@
-"""Our plumbing in an installation with years of events behind it, beside a new one."""
+"""Delivery in an installation with years of events, compared with a new one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from bench import plumbing, servers
 from bench.figures import at_least, median, ratio, rounded
 from bench.pipeline import BODY, STEPS
-from renewal.store.log import move_on
+from renewal.eventlog.queries import advance
 from schema.codec import kind_name
 from schema.tables.log import events
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bench.figures import Figure
-    from renewal.store.engine import Store
+    from renewal.db.engine import Store
 
 GOAL = 90  #: per cent of the new installation's rate
 #: Short turns, and many: what else the machine does hits both sides of most of them alike.
@@ -93,9 +93,7 @@ def _on(name: str, server: str | None, *, past: int, items: int, rounds: int) ->
 
 
 def age(store: Store, past: int) -> None:
-    """
-    So many events, each settled long ago.
-    """
+    """So many events, each settled long ago."""
     dialect = store.engine.dialect.name
     tell, settle = (sa.text(text + _SERIES[dialect] + " AS past") for text in (_TELL, _SETTLE))
     for first in range(0, past, PIECE):
@@ -103,17 +101,15 @@ def age(store: Store, past: int) -> None:
         with store.engine.begin() as connection:
             connection.execute(tell, {**piece, "body": BODY})
             connection.execute(settle, piece)
-    with store.work() as work:
+    with store.transaction() as work:
         last = work.connection.scalar(sa.select(sa.func.max(events.c.seq))) or 0
         for step in STEPS:
-            move_on(work, step, last)
+            advance(work, step, last)
     _tidy(store)
 
 
 def _tidy(store: Store) -> None:
-    """
-    What the database would have done long ago.
-    """
+    """What the database would have done long ago."""
     with store.engine.connect() as connection:
         if store.engine.dialect.name == "sqlite":
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -25,9 +25,7 @@ app.conf.update(
 
 @cache
 def _connection() -> psycopg.Connection:
-    """
-    One for each process of the worker, opened after the fork.
-    """
+    """One for each process of the worker, opened after the fork."""
     return psycopg.connect(os.environ[DATABASE], autocommit=True)
 
 
@@ -39,16 +37,12 @@ def step(number: int, seq: int) -> None:
 
 
 def lay(events: list[int]) -> None:
-    """
-    A task for the first event of each item.
-    """
+    """A task for the first event of each item."""
     for seq in events:
         step.delay(0, seq)
 
 
 def worker(cores: int) -> list[str]:
-    """
-    The command of a worker with so many processes.
-    """
+    """The command of a worker with so many processes."""
     words = f"-W ignore -m celery -A bench.celery_side worker -P prefork -c {cores} -l ERROR"
     return [*words.split(), "--without-gossip", "--without-mingle", "--without-heartbeat"]

@@ -1,4 +1,4 @@
-"""From a customer's request for a code to its hand-over to the carrier, idle and in a bulk run."""
+"""Latency of a one-time code from request to hand-over, idle and during a bulk run."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from bench import bank, rooms, servers
+from bench import bank, components, servers
 from bench.figures import Figure, at_most, percentile, rounded
-from centre.actions import Sent
+from centre.actions import CodeSent
 from consumers.otp import OneTimeCodes
+from consumers.registry import CONSUMERS
 from renewal.gateways.sms.null import NullSms
 from schema.tables.log import dead_letters
 from schema.tables.renewals import renewals as renewals_table
-from xuqi.logs import declared_topics, is_kafka, topics
-from xuqi.serving.rooms import CONSUMERS, RELAY
+from xuqi.event_log import declared_topics, is_kafka, topics
+from xuqi.serving.components import RELAY
 from xuqi.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from renewal.delivery import Delivery
+    from renewal.delivery import ConsumerRunner
     from renewal.gateways.sms.port import Sms
-    from xuqi.house import House
+    from xuqi.bootstrap import App
 
 GOAL_BUSY = 3  #: times the idle figure
 BUSY = 3  #: at most so many times as many codes in the bulk run as idle
@@ -46,15 +47,14 @@ METHOD = (
     "send, {codes} of them idle; one thread for codes. Then {renewals:,} renewals go through the "
     "other consumers meanwhile, and as many codes are asked for as that takes ({many}). On SQLite "
     "the bulk run is a thread of the same process, for SQLite has one; with PostgreSQL it is "
-    "`xuqi serve` with those rooms as a process of its own, and with Kafka the relay is another."
+    "`xuqi serve` with those components as a process of its own, and with Kafka the relay is "
+    "another."
 )
 
 
 @dataclass(frozen=True)
 class Latencies:
-    """
-    Seconds for each code.
-    """
+    """Seconds for each code."""
 
     idle: Sequence[float]
     busy: Sequence[float]
@@ -62,9 +62,7 @@ class Latencies:
 
 @dataclass
 class StampedSms(NullSms):
-    """
-    Remembers when each message was handed over.
-    """
+    """Remembers when each message was handed over."""
 
     at: dict[str, float] = field(default_factory=dict)
     came: threading.Condition = field(default_factory=threading.Condition)
@@ -87,9 +85,7 @@ class StampedSms(NullSms):
 
 
 def figures(*, codes: int, renewals: int) -> list[Figure]:
-    """
-    On each of the three ways to install it.
-    """
+    """On each of the three ways to install it."""
     with servers.postgresql() as server, servers.broker() as broker:
         ways = (
             ("SQLite", 25, None, None),
@@ -138,91 +134,84 @@ def _told(name: str, goal: int, each: Latencies, renewals: int, method: str) -> 
 
 
 def latencies(settings: Settings, codes: int, renewals: int) -> Latencies:
-    """
-    Each code's time: idle, and while the renewals go through.
-    """
+    """Each code's time: idle, and while the renewals go through."""
     sms = StampedSms()
-    house = bank.opened(settings, sms)
+    app = bank.opened(settings, sms)
     # Codes are for the product that is confirmed by them: every second certificate's.
     numbers = iter(range(2, 2 * (1 + codes + BUSY * codes) + 1, 2))
     first = 2 * (2 + codes + BUSY * codes)  # of the bulk run
     with ExitStack() as stack:
-        stack.callback(house.store.close)
-        bank.take_in(house, 1, first + renewals)
+        stack.callback(app.store.close)
+        bank.take_in(app, 1, first + renewals)
         if is_kafka(settings):
-            stack.enter_context(rooms.served(settings, [RELAY]))
-        (ours,) = [it for it in house.consumers() if isinstance(it, OneTimeCodes)]
-        stack.enter_context(_running([house.delivery(ours)]))
-        _one(house, sms, next(numbers))  # the first one waits for the group to be joined
-        idle = [_one(house, sms, number) for number in islice(numbers, codes)]
-        bank.ask(house, first, renewals)
-        with _bulk_run(house):
-            busy = list(_while_under_way(house, sms, numbers))
-        _nothing_died(house)
+            stack.enter_context(components.served(settings, [RELAY]))
+        (ours,) = [it for it in app.consumers() if isinstance(it, OneTimeCodes)]
+        stack.enter_context(running([app.runner(ours)]))
+        code_seconds(app, sms, next(numbers))  # the first one waits for the group to be joined
+        idle = [code_seconds(app, sms, number) for number in islice(numbers, codes)]
+        bank.ask(app, first, renewals)
+        with _bulk_run(app):
+            busy = list(_while_under_way(app, sms, numbers))
+        _nothing_died(app)
     return Latencies(idle, busy)
 
 
-def _one(house: House, sms: StampedSms, certificate: int) -> float:
+def code_seconds(app: App, sms: StampedSms, certificate: int) -> float:
+    """Ask for a code; return how long it took until it was handed over."""
     began = time.perf_counter()
-    sent = house.centre.send_code(certificate, action="renew", session="a session")
-    assert isinstance(sent, Sent), sent
+    sent = app.centre.send_code(certificate, action="renew", session="a session")
+    assert isinstance(sent, CodeSent), sent
     seconds = sms.when(sent.challenge) - began
     time.sleep(PAUSE)
     return seconds
 
 
-def _while_under_way(house: House, sms: StampedSms, numbers: Iterator[int]) -> Iterator[float]:
+def _while_under_way(app: App, sms: StampedSms, numbers: Iterator[int]) -> Iterator[float]:
     for count, number in enumerate(numbers, start=1):
-        yield _one(house, sms, number)
-        if count % LOOK_EVERY == 0 and _ended(house):
+        yield code_seconds(app, sms, number)
+        if count % LOOK_EVERY == 0 and _ended(app):
             return
 
 
-def _ended(house: House) -> bool:
-    """
-    Whether every renewal is issued, and waits for its customer's proof.
-    """
-    return not _count(house, renewals_table.c.state.in_(("confirmed", "fee held", "sent to CA")))
+def _ended(app: App) -> bool:
+    """Whether every renewal is issued, and waits for its customer's proof."""
+    return not _count(app, renewals_table.c.state.in_(("confirmed", "fee held", "sent to CA")))
 
 
-def _begun(house: House) -> bool:
-    return _count(house, renewals_table.c.state != "confirmed") > 0
+def _begun(app: App) -> bool:
+    return _count(app, renewals_table.c.state != "confirmed") > 0
 
 
-def _count(house: House, where: sa.ColumnElement[bool]) -> int:
-    with house.store.look() as look:
+def _count(app: App, where: sa.ColumnElement[bool]) -> int:
+    with app.store.snapshot() as look:
         return look.connection.scalar(sa.select(sa.func.count()).where(where)) or 0
 
 
-def _nothing_died(house: House) -> None:
-    with house.store.look() as look:
+def _nothing_died(app: App) -> None:
+    with app.store.snapshot() as look:
         dead = look.connection.scalar(sa.select(sa.func.count()).select_from(dead_letters))
     assert not dead, f"{dead} dead letters"
 
 
 @contextmanager
-def _bulk_run(house: House) -> Iterator[None]:
-    """
-    The other consumers at work, from their first renewal on.
-    """
-    if house.settings.store.startswith("sqlite"):
-        others = [it for it in house.consumers() if it.group in OTHERS]
-        run: AbstractContextManager[object] = _running([house.delivery(one) for one in others])
+def _bulk_run(app: App) -> Iterator[None]:
+    """The other consumers at work, from their first renewal on."""
+    if app.settings.store.startswith("sqlite"):
+        others = [it for it in app.consumers() if it.group in OTHERS]
+        run: AbstractContextManager[object] = running([app.runner(one) for one in others])
     else:
-        run = rooms.served(house.settings, OTHERS)
+        run = components.served(app.settings, OTHERS)
     with run:
         until = time.monotonic() + BEGINS_WITHIN
-        while not _begun(house):
+        while not _begun(app):
             assert time.monotonic() < until, "the bulk run does not begin"
             time.sleep(PAUSE)
         yield
 
 
 @contextmanager
-def _running(deliveries: Sequence[Delivery]) -> Iterator[None]:
-    """
-    These consumers, in a thread of their own, for as long as the block lasts.
-    """
+def running(deliveries: Sequence[ConsumerRunner]) -> Iterator[None]:
+    """These consumers, in a thread of their own, for as long as the block lasts."""
     stop = threading.Event()
 
     def turn() -> None:

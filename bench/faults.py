@@ -1,4 +1,4 @@
-"""What the whole chain does in a second before and after each fault, and what a fault costs."""
+"""Throughput of the whole chain before and after each fault, and its time to recover."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.figures import Figure, at_least, at_most, median
-from bench.installation import ROOMS, Installation, installed, renewal_id
+from bench.installation import COMPONENTS, Installation, installed, renewal_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +30,7 @@ BEGIN, END = "<!-- make bench-faults -->", "<!-- until here -->"
 #: half as much again from the same cores as all they do afterwards.
 AHEAD = 14_000
 METHOD = (
-    "Faults: PostgreSQL (fsync on), Kafka and each of the rooms {rooms} a worker under a "
+    "Faults: PostgreSQL (fsync on), Kafka and each of the components {components} a worker under a "
     "supervisor (`xuqi serve --supervised`); embedded CA and bank, which keep ledgers of their "
     "own; {at_once} customers whose renewals are under way (half securities-browser, half "
     "cooperative-card with hold and capture), each proven by its customer, whose keys and "
@@ -69,9 +69,7 @@ class Round:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """
-    What one fault has cost, over its rounds.
-    """
+    """What one fault has cost, over its rounds."""
 
     fault: Fault
     rounds: Sequence[Round]
@@ -103,9 +101,7 @@ def at_work(it: Installation, seconds: float) -> None:
 
 
 def nothing(_it: Installation) -> None:
-    """
-    So long takes a renewal when all is well.
-    """
+    """So long takes a renewal when all is well."""
 
 
 def restart_postgresql(it: Installation) -> None:
@@ -120,13 +116,13 @@ def kill_backends(it: Installation) -> None:
 
 
 def kill_a_consumer(it: Installation) -> None:
-    it.rooms["issuance"].kill_worker()
+    it.components["issuance"].kill_worker()
 
 
 def kill_again_and_again(it: Installation, seconds: float, chance: random.Random) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        it.rooms[chance.choice(sorted(it.rooms))].kill_worker()
+        it.components[chance.choice(sorted(it.components))].kill_worker()
         at_work(it, chance.uniform(0.5, 2.0))
 
 
@@ -164,7 +160,9 @@ FAULTS = (
     Fault("PostgreSQL stopped at once and started 1 s later", LOOPS, restart_postgresql),
     Fault("every session of PostgreSQL cut off, 5 times in 2.5 s", LOOPS, kill_backends),
     Fault("a consumer killed -9", "its supervisor says so and starts another", kill_a_consumer),
-    Fault("a room killed -9 every 0.5 to 2 s", "as above, again and again", nothing, lasts=True),
+    Fault(
+        "a component killed -9 every 0.5 to 2 s", "as above, again and again", nothing, lasts=True
+    ),
     Fault("the only broker killed -9, started 3 s later", BEHIND, restart_the_broker),
     Fault("the only broker silent for 15 s", BEHIND, silence_the_broker),
     Fault("none, at the end", "", nothing),
@@ -176,11 +174,9 @@ FAULTS = (
 
 
 def figures(*, seconds: float, rounds: int, into: Path | None = None) -> list[Figure]:
-    """
-    Each fault; ``into``: a file between whose marks the table is put, for people.
-    """
+    """Each fault; ``into``: a file between whose marks the table is put, for people."""
     method = METHOD.format(
-        rooms=", ".join(ROOMS),
+        components=", ".join(COMPONENTS),
         at_once=AT_ONCE,
         seconds=seconds,
         rounds=rounds,
@@ -198,9 +194,7 @@ def figures(*, seconds: float, rounds: int, into: Path | None = None) -> list[Fi
 
 
 def measured(*, seconds: float, rounds: int) -> Iterator[Result]:
-    """
-    On as few installations as there are numbers of brokers.
-    """
+    """On as few installations as there are numbers of brokers."""
     for nodes, faults in groupby(FAULTS, lambda fault: fault.nodes):
         with (
             tempfile.TemporaryDirectory() as folder,
@@ -233,9 +227,7 @@ def _round(it: Installation, fault: Fault, seconds: float, number: int) -> Round
 
 
 def _flowing(it: Installation) -> float:
-    """
-    Return, once a renewal that was not yet asked for is done, how many seconds that took.
-    """
+    """Return, once a renewal that was not yet asked for is done, how many seconds that took."""
     began, last = time.monotonic(), renewal_id(it.customers.asked)
     while not it.customers.done(after=last):
         at_work(it, 0.1)
@@ -283,9 +275,7 @@ def as_table(results: Sequence[Result]) -> str:
 
 
 def _share(values: Sequence[float], goal: float) -> str:
-    """
-    The median, and how far the rounds lie apart.
-    """
+    """The median, and how far the rounds lie apart."""
     share = median(values)
     apart = f"{share:.0f} % ({values[0]:.0f} to {values[-1]:.0f})"
     return apart + ("" if share >= goal else ", missed")

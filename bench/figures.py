@@ -1,4 +1,4 @@
-"""What was measured, as a table for people and as JSON for programs."""
+"""Results as a table for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -69,9 +69,7 @@ def machine() -> Mapping[str, Any]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """
-    The value that this share of them does not exceed.
-    """
+    """The value that this share of them does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
@@ -81,9 +79,7 @@ def median(values: Sequence[float]) -> float:
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """
-    The median of what was measured in turn, each beside its own neighbour.
-    """
+    """The median of what was measured in turn, each beside its own neighbour."""
     return median([one / other for one, other in zip(ours, theirs, strict=True)])
 
 
@@ -92,9 +88,7 @@ def as_json(figures: Sequence[Figure]) -> Mapping[str, Any]:
 
 
 def as_markdown(figures: Sequence[Figure]) -> str:
-    """
-    The table as the README has it, and below it the machine and how each was measured.
-    """
+    """The table as the README has it, and below it the machine and how each was measured."""
     lines = ["| what | figure | goal |", "|---|---:|---:|"]
     for one in figures:
         goal = f"{one.goal}, missed" if one.reached is False else one.goal
@@ -110,8 +104,6 @@ def as_markdown(figures: Sequence[Figure]) -> str:
 
 
 def rounded(value: float, unit: str) -> str:
-    """
-    With the figures that count: three, or all before the point.
-    """
+    """With the figures that count: three, or all before the point."""
     text = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004 - as it says
     return f"{text} {unit}"

@@ -1,4 +1,4 @@
-"""A whole installation on loopback: PostgreSQL, Kafka, each room a process, and customers."""
+"""A whole installation on loopback: PostgreSQL, Kafka, a process per component, customers."""
 
 from __future__ import annotations
 
@@ -21,37 +21,38 @@ from typing import TYPE_CHECKING, Any, cast
 import sqlalchemy as sa
 
 from bench import bank
+from consumers.registry import consumer_types
 from producers.relay import CODES, OTHERS
 from renewal.clock import SystemClock
 from renewal.eventlog.kafka import Backlog, Topics
+from renewal.gateways.activity_log import ActivityLog
 from renewal.gateways.ca.port import Issued
-from renewal.gateways.ledger import OutsideLedger
-from renewal.store import figures, gauges
+from renewal.store import counts, metrics
 from schema.events import Topic
 from schema.tables.log import dead_letters, inbox
 from schema.tables.people import certificates
 from schema.tables.renewals import renewals
-from xuqi.demo.judge import RULES
-from xuqi.demo.judge.codes import confirmed_by_code_where_the_product_says_so
-from xuqi.demo.judge.story import read_story, renewal_of
-from xuqi.demo.servers import kafka, postgresql
-from xuqi.house import CONSUMERS, Outside, build
-from xuqi.logs import connection, declared_topics
+from simulation.checker import RULES
+from simulation.checker.codes import confirmed_by_code_where_the_product_says_so
+from simulation.checker.history import read_history, renewal_of
+from simulation.servers import kafka, postgresql
+from xuqi.bootstrap import Gateways, bootstrap
+from xuqi.event_log import connection, declared_topics
 from xuqi.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
-    from renewal.gateways.ca.port import Request
-    from xuqi.demo.judge import Violation
-    from xuqi.demo.judge.story import Story
-    from xuqi.demo.servers.kafka import Cluster
-    from xuqi.demo.servers.postgresql import Server
-    from xuqi.house import House
+    from renewal.gateways.ca.port import IssuanceRequest
+    from simulation.checker import Violation
+    from simulation.checker.history import History
+    from simulation.servers.kafka import Cluster
+    from simulation.servers.postgresql import PostgresServer
+    from xuqi.bootstrap import App
 
-#: The rooms that a renewal goes through once it is confirmed.
-ROOMS = ("relay", "billing", "issuance", "records", "revocation", "notices")
+#: The components that a renewal goes through once it is confirmed.
+COMPONENTS = ("relay", "billing", "issuance", "records", "revocation", "notices")
 #: What a process needs on busy cores to be ready, and the house to be quiet, in seconds.
 PATIENCE = 120.0
 LOOK_EVERY = 0.05  #: seconds
@@ -59,16 +60,12 @@ HANDS = 4  #: customers who prove at the same moment
 
 
 def renewal_id(number: int) -> str:
-    """
-    Of the renewal of that customer's certificate: they ask in the order of their numbers.
-    """
+    """Of the renewal of that customer's certificate: they ask in the order of their numbers."""
     return f"R{number:08d}-01"
 
 
 class TooLateError(RuntimeError):
-    """
-    What was waited for has not come; the text says what.
-    """
+    """What was waited for has not come; the text says what."""
 
 
 def until(holds: Callable[[], object], what: str, *, seconds: float = PATIENCE) -> None:
@@ -84,12 +81,10 @@ def until(holds: Callable[[], object], what: str, *, seconds: float = PATIENCE) 
 
 
 @dataclass
-class Room:
-    """
-    ``xuqi serve --supervised --only <rooms>``: a supervisor, and its worker.
-    """
+class Component:
+    """``xuqi serve --supervised --only <components>``: a supervisor, and its worker."""
 
-    rooms: str
+    components: str
     environment: dict[str, str]
     log: Path
     member: str  #: kept over a restart, so that its partitions wait for it
@@ -100,7 +95,7 @@ class Room:
         own = {"XUQI_METRICS_PORT": str(self.port), "XUQI_PORT": "0", "XUQI_MEMBER": self.member}
         with self.log.open("ab") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "xuqi", "serve", "--supervised", "--only", self.rooms],
+                [sys.executable, "-m", "xuqi", "serve", "--supervised", "--only", self.components],
                 env={**self.environment, **own},
                 stdout=said,
                 stderr=said,
@@ -111,9 +106,7 @@ class Room:
         return self.process is not None and self.process.poll() is None
 
     def troubles(self) -> str | None:
-        """
-        What ``/readyz`` says: nothing, what troubles it, or ``None``: it does not answer yet.
-        """
+        """What ``/readyz`` says: nothing, what troubles it, or ``None``: it does not answer yet."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=60):
                 return ""
@@ -124,14 +117,12 @@ class Room:
 
     def ready(self) -> bool:
         if not self.running:
-            raise TooLateError(f"{self.rooms} has ended: {self.log.read_text()[-2000:]}")
+            raise TooLateError(f"{self.components} has ended: {self.log.read_text()[-2000:]}")
         return self.troubles() == ""
 
     def kill_worker(self) -> None:
-        """
-        As by a power cut; its supervisor begins another.
-        """
-        until(self.workers, f"{self.rooms} has no worker")
+        """As by a power cut; its supervisor begins another."""
+        until(self.workers, f"{self.components} has no worker")
         for worker in self.workers():
             os.kill(worker, signal.SIGKILL)
 
@@ -142,23 +133,19 @@ class Room:
         return [int(worker) for worker in own.read_text().split()]
 
     def kill(self) -> None:
-        """
-        The supervisor, and with it the worker.
-        """
+        """The supervisor, and with it the worker."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
 
 class _Seeding:
-    """
-    The embedded CA as it was before the story begins: what it gives was issued a year ago.
-    """
+    """The embedded CA as it was before the story begins: what it gives was issued a year ago."""
 
     def __init__(self, ca: Any) -> None:  # noqa: ANN401 - an EmbeddedCa
         self._ca = ca
 
-    def issue(self, request: Request) -> Issued:
+    def issue(self, request: IssuanceRequest) -> Issued:
         made = self._ca.seed(
             request.csr,
             request.common_name,
@@ -177,8 +164,8 @@ class Customers:
     of a database while it is away.
     """
 
-    house: House
-    ledger: OutsideLedger
+    app: App
+    ledger: ActivityLog
     there: int = 0  #: who has a certificate
     hands: Executor = field(default_factory=lambda: ThreadPoolExecutor(HANDS))
     _at_home: dict[int, tuple[bank.Asked, bytes]] = field(default_factory=dict)
@@ -187,13 +174,13 @@ class Customers:
     _all_done: str = ""  #: every renewal up to this one
 
     def come(self, count: int) -> None:
-        outside, seeding = self.house.outside, cast("Any", _Seeding(self.house.outside.ca))
+        outside, seeding = self.app.gateways, cast("Any", _Seeding(self.app.gateways.ca))
         before = replace(
-            self.house,
-            outside=Outside(sms=outside.sms, mail=outside.mail, ca=seeding, bank=outside.bank),
+            self.app,
+            gateways=Gateways(sms=outside.sms, mail=outside.mail, ca=seeding, bank=outside.bank),
         )
         for _ in range(0, count, bank.PAGE):
-            with before.store.work() as work:
+            with before.store.transaction() as work:
                 for number in range(self.there + 1, self.there + bank.PAGE + 1):
                     bank.customer(work, number)
                     bank.certificate(before, work, number)
@@ -202,9 +189,7 @@ class Customers:
             self.there += bank.PAGE
 
     def ask(self, count: int) -> None:
-        """
-        So many more ask for a renewal; who is not there yet comes first.
-        """
+        """So many more ask for a renewal; who is not there yet comes first."""
         first = self.asked + 1
         if first + count - 1 > self.there:
             self.come(max(count, bank.PAGE))
@@ -212,13 +197,11 @@ class Customers:
         mine = query.where(certificates.c.id.between(first, first + count - 1))
         for number, serial, product in self.rows(mine):
             self._say(number, serial, product, "asked", renewal_id(number))
-        bank.ask(self.house, first, count, lambda number: self._at_home[number][0])
+        bank.ask(self.app, first, count, lambda number: self._at_home[number][0])
         self.asked += count
 
     def prove(self) -> int:
-        """
-        Whoever finds a new certificate proves the key; return how many did.
-        """
+        """Whoever finds a new certificate proves the key; return how many did."""
         query = (
             sa.select(renewals.c.id, renewals.c.certificate, certificates.c.serial)
             .add_columns(certificates.c.product)
@@ -239,12 +222,10 @@ class Customers:
         return len(page)
 
     def _prove(self, page: Sequence[tuple[bank.Asked, bytes]]) -> None:
-        bank.prove(self.house, [asked for asked, _ in page], [proof for _, proof in page])
+        bank.prove(self.app, [asked for asked, _ in page], [proof for _, proof in page])
 
     def under_way(self) -> int:
-        """
-        How many renewals have not come to their end.
-        """
+        """How many renewals have not come to their end."""
         mine = sa.and_(renewals.c.state != "done", renewals.c.id > self._all_done)
         first = sa.select(sa.func.min(renewals.c.id), sa.func.count()).where(mine)
         ((oldest, count),) = self.rows(first)
@@ -253,16 +234,12 @@ class Customers:
         return int(count)
 
     def done(self, after: str = "") -> int:
-        """
-        How many have, of those that were asked for after that one.
-        """
+        """How many have, of those that were asked for after that one."""
         ended = sa.and_(renewals.c.state == "done", renewals.c.id > after)
         return self._count(renewals, ended)
 
     def settled(self) -> int:
-        """
-        How many steps have: an event that one consumer has settled.
-        """
+        """How many steps have: an event that one consumer has settled."""
         return self._count(inbox, inbox.c.state == "settled")
 
     def dead(self) -> int:
@@ -273,7 +250,7 @@ class Customers:
         return int(found)
 
     def rows(self, query: sa.Select[*tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        with self.house.store.look() as look:
+        with self.app.store.snapshot() as look:
             return [tuple(row) for row in look.connection.execute(query)]
 
     def _say(self, number: int, serial: str, product: str, did: str, result: str) -> None:
@@ -290,16 +267,14 @@ class Customers:
 
 @dataclass
 class Installation:
-    """
-    Everything, and what can be done to it.
-    """
+    """Everything, and what can be done to it."""
 
     folder: Path
-    server: Server
+    server: PostgresServer
     brokers: Cluster
-    house: House
+    app: App
     customers: Customers
-    rooms: dict[str, Room]
+    components: dict[str, Component]
     #: Seconds, at most, from a renewal's end until the next customer comes. Without them those who
     #: have waited together come round together for a long time, in batches that nothing else has.
     thinks: float = 0.0
@@ -307,14 +282,14 @@ class Installation:
     _chance: random.Random = field(default_factory=lambda: random.Random(1))
 
     def start(self, *names: str) -> None:
-        for name in names or self.rooms:
-            self.rooms[name].start()
-        for name in names or self.rooms:
-            until(self.rooms[name].ready, f"{name} is not ready")
+        for name in names or self.components:
+            self.components[name].start()
+        for name in names or self.components:
+            until(self.components[name].ready, f"{name} is not ready")
 
     def stop(self) -> None:
-        for room in self.rooms.values():
-            room.kill()
+        for component in self.components.values():
+            component.kill()
 
     def run(self, *, seconds: float, at_once: int) -> None:
         """
@@ -350,31 +325,27 @@ class Installation:
         return under_way
 
     def _is_quiet(self) -> bool:
-        """
-        Nothing waits for a relay or is due, and Kafka's own books have nobody behind.
-        """
+        """Nothing waits for a relay or is due, and Kafka's own books have nobody behind."""
         before = self.customers.settled()
         codes = [Topic.CODES.value]
-        with self.house.store.look() as look:
+        with self.app.store.snapshot() as look:
             waiting = sum(
-                gauges.not_relayed(look, lane, codes, others=lane == OTHERS)
+                metrics.not_relayed(look, lane, codes, others=lane == OTHERS)
                 for lane in (CODES, OTHERS)
             )
-            due = figures.news(look, 0).due & self.rooms.keys()
-        groups = {it.group: it.topics for it in CONSUMERS if it.group in self.rooms}
-        with closing(Backlog(connection(self.house.settings))) as backlog:
+            due = counts.news(look, 0).due & self.components.keys()
+        groups = {it.group: it.topics for it in consumer_types() if it.group in self.components}
+        with closing(Backlog(connection(self.app.settings))) as backlog:
             behind = backlog.of(groups)
         return not (waiting or due or any(behind.values())) and self.customers.settled() == before
 
     def kill_backends(self) -> int:
-        """
-        End every session of the database but our own, in the middle of whatever it does.
-        """
+        """End every session of the database but our own, in the middle of whatever it does."""
         end = sa.text(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
             " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
-        with self.house.store.look() as look:
+        with self.app.store.snapshot() as look:
             return int(look.connection.scalar(end) or 0)
 
     def judged(self) -> tuple[Counter[str], list[Violation]]:
@@ -402,13 +373,13 @@ class Installation:
             [violation for rule in rules for violation in rule(story)],
         )
 
-    def _story(self) -> Story:
+    def _story(self) -> History:
         outside = self.folder / "outside"
         for name in ("sms", "mail", "cards"):
             (outside / f"{name}.jsonl").touch()
-        return read_story(
+        return read_history(
             outside,
-            policies=self.house.policies.by_product,
+            policies=self.app.policies.by_product,
             ended=True,
             unreachable=range(1, self.customers.there + 1),  # nobody is due for a reminder
         )
@@ -416,11 +387,9 @@ class Installation:
 
 @contextmanager
 def installed(
-    folder: Path, *, customers: int, nodes: int = 1, rooms: tuple[str, ...] = ROOMS
+    folder: Path, *, customers: int, nodes: int = 1, components: tuple[str, ...] = COMPONENTS
 ) -> Iterator[Installation]:
-    """
-    One with so many customers and brokers; its rooms are not started yet.
-    """
+    """One with so many customers and brokers; its components are not started yet."""
     with ExitStack() as stack:
         server = stack.enter_context(postgresql.server())
         brokers = kafka.cluster(folder / "kafka", nodes=nodes)
@@ -433,20 +402,20 @@ def installed(
             replication=nodes,
         )
         Topics(connection(settings), replication=nodes).apply(declared_topics(settings))
-        house = build(settings, clock=SystemClock())
-        stack.callback(house.store.close)
-        _number_new_certificates_apart(house)
-        saw = OutsideLedger(folder / "outside" / "customers.jsonl", house.clock)
+        app = bootstrap(settings, clock=SystemClock())
+        stack.callback(app.store.close)
+        _number_new_certificates_apart(app)
+        saw = ActivityLog(folder / "outside" / "customers.jsonl", app.clock)
         stack.callback(saw.close)
         made = Installation(
             folder=folder,
             server=server,
             brokers=brokers,
-            house=house,
-            customers=Customers(house, saw),
-            rooms={
-                name: Room(name, _environment(settings), folder / f"{name}.log", name)
-                for name in rooms
+            app=app,
+            customers=Customers(app, saw),
+            components={
+                name: Component(name, _environment(settings), folder / f"{name}.log", name)
+                for name in components
             },
         )
         made.customers.come(customers)
@@ -454,9 +423,9 @@ def installed(
         yield made
 
 
-def _number_new_certificates_apart(house: House) -> None:
+def _number_new_certificates_apart(app: App) -> None:
     beyond = sa.text("SELECT setval(pg_get_serial_sequence('certificates', 'id'), 10000000)")
-    with house.store.work() as work:
+    with app.store.transaction() as work:
         work.connection.execute(beyond)
 
 

@@ -22,9 +22,7 @@ CORES = max(2, os.cpu_count() or 1)
 
 
 def celery(url: str, broker: str, items: int) -> float:
-    """
-    Items a second through Celery on Redis.
-    """
+    """Items a second through Celery on Redis."""
     from bench import celery_side  # noqa: PLC0415 - a package of the benchmark's own
 
     dsn = servers.dsn(url)
@@ -36,9 +34,7 @@ def celery(url: str, broker: str, items: int) -> float:
 
 
 def procrastinate(url: str, items: int) -> float:
-    """
-    Items a second through Procrastinate, whose jobs are rows of the same database.
-    """
+    """Items a second through Procrastinate, whose jobs are rows of the same database."""
     from bench import procrastinate_side  # noqa: PLC0415 - a package of the benchmark's own
 
     dsn = servers.dsn(url)
@@ -49,9 +45,7 @@ def procrastinate(url: str, items: int) -> float:
 
 
 def _laid(connection: psycopg.Connection, items: int) -> list[int]:
-    """
-    The tables with so many items; the numbers of their first events.
-    """
+    """The tables with so many items; the numbers of their first events."""
     pipeline.make(connection)
     pipeline.lay(connection.cursor(), items, "%s")
     return [seq for (seq,) in connection.execute("SELECT seq FROM events ORDER BY seq")]

@@ -68,16 +68,12 @@ def _on_postgresql(dsn: str, items: int) -> float:
 
 
 def make(connection: psycopg.Connection) -> None:
-    """
-    The tables of the pipeline, which the peers of the same run use too.
-    """
+    """The tables of the pipeline, which the peers of the same run use too."""
     connection.execute(_TABLES.format(**_POSTGRESQL))
 
 
 def lay(cursor: Any, items: int, mark: str) -> None:  # noqa: ANN401 - either driver's
-    """
-    So many items, and the first event of each on the log.
-    """
+    """So many items, and the first event of each on the log."""
     cursor.execute("BEGIN")
     new = "INSERT INTO states VALUES (?, 'new', 1)".replace("?", mark)
     cursor.executemany(new, [(item,) for item in range(items)])
@@ -89,9 +85,7 @@ def lay(cursor: Any, items: int, mark: str) -> None:  # noqa: ANN401 - either dr
 
 
 def all_went_through(cursor: Any, items: int) -> None:  # noqa: ANN401 - either driver's
-    """
-    Each item was changed by each step, once, and each step's event is noted once.
-    """
+    """Each item was changed by each step, once, and each step's event is noted once."""
     steps = len(STEPS)
     for what, query, expected in (
         ("items", "SELECT count(*) FROM states WHERE version = 5", items),
@@ -155,9 +149,7 @@ def one(connection: psycopg.Connection, number: int, seq: int) -> int:
 
 
 async def one_async(connection: psycopg.AsyncConnection, number: int, seq: int) -> int:
-    """
-    The same for a peer that is asynchronous.
-    """
+    """The same for a peer that is asynchronous."""
     step, after = STEPS[number], (*STEPS, "done")[number + 1]
     async with connection.transaction():
         found = await (await connection.execute(_READ_ONE, (seq,))).fetchone()

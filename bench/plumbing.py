@@ -1,4 +1,4 @@
-"""Our own plumbing beside the bare pipeline: four steps that do nothing but what is durable."""
+"""Delivery beside the bare pipeline: four steps that only do the durable work."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import sqlalchemy as sa
 from bench import bank
 from bench.pipeline import BATCH, STEPS
 from renewal.clock import SystemClock
-from renewal.delivery import Delivery
-from renewal.delivery.batches import QUIET
+from renewal.db.encryption import FieldCipher
+from renewal.db.engine import Store
+from renewal.db.rows import Certificate, Payment
+from renewal.delivery import ConsumerRunner
+from renewal.delivery.runner import IDLE_POLLS
 from renewal.eventlog.embedded import EmbeddedLog
 from renewal.outcome import Done
 from renewal.secret import Secret
-from renewal.store.engine import Store
-from renewal.store.rows import Certificate, Payment
-from renewal.store.vault import Vault
 from schema.events import (
     Event,
     MessageFailed,
@@ -38,7 +38,7 @@ from schema.tables.log import dead_letters, events, inbox, offsets, parked
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from renewal.store.work import Work
+    from renewal.db.unit_of_work import UnitOfWork
 
 WAIT, NOT_AT_ALL = timedelta(seconds=1), timedelta(0)  #: for what the step before tells
 PATIENCE = 30.0  #: seconds without any of it
@@ -76,20 +76,18 @@ KINDS = (RenewalDue, RenewalRefused, PaymentRefused, TokenDeclined)
 
 @dataclass(frozen=True)
 class Step:
-    """
-    A consumer that changes one row and tells the next event, and decides nothing.
-    """
+    """A consumer that changes one row and tells the next event, and decides nothing."""
 
     number: ClassVar[int]
     group: ClassVar[str]
     topics: ClassVar[tuple[str, ...]]
     kinds: ClassVar[tuple[type[Event], ...]]
 
-    def preload(self, events: Sequence[Any], work: Work) -> None:
+    def preload(self, events: Sequence[Any], work: UnitOfWork) -> None:
         work.payments.load(event.key for event in events)
 
-    def prepare(self, event: Any, work: Work, *, again: bool) -> Done:  # noqa: ANN401 - its kind
-        assert not again
+    def prepare(self, event: Any, work: UnitOfWork, *, outcome_unknown: bool) -> Done:  # noqa: ANN401 - its kind
+        assert not outcome_unknown
         row = work.payments.get(event.key)
         work.payments.change(row, state=self.group)
         return Done(emit=(_TOLD[self.number + 1](int(event.key)),))
@@ -103,17 +101,15 @@ def _step(number: int, name: str) -> Step:
 
 
 def opened(url: str) -> Store:
-    """
-    A store with its tables.
-    """
+    """A store with its tables."""
     upgrade(url)
-    return Store(url, clock=SystemClock(), vault=Vault({1: Secret(b"opens nothing here" * 2)}))
+    return Store(
+        url, clock=SystemClock(), cipher=FieldCipher({1: Secret(b"opens nothing here" * 2)})
+    )
 
 
 def items_a_second(url: str, items: int, *, at_once: bool = False) -> float:
-    """
-    Take so many items through four consumers by delivery, inbox and embedded log, whole.
-    """
+    """Take so many items through four consumers by delivery, inbox and embedded log, whole."""
     with closing(opened(url)) as store:
         lay(store, range(items))
         seconds = run(store, items, at_once=at_once)
@@ -122,13 +118,11 @@ def items_a_second(url: str, items: int, *, at_once: bool = False) -> float:
 
 
 def lay(store: Store, numbers: range) -> None:
-    """
-    So many rows, and the first event of each on the log.
-    """
+    """So many rows, and the first event of each on the log."""
     if numbers.start == 0:
         _people(store)
     for start in range(numbers.start, numbers.stop, BATCH):
-        with store.work() as work:
+        with store.transaction() as work:
             for item in range(start, min(start + BATCH, numbers.stop)):
                 work.payments.put(_row(item))
                 work.emit(_TOLD[0](item))
@@ -141,7 +135,9 @@ def run(store: Store, items: int, *, at_once: bool = False) -> float:
     """
     log = EmbeddedLog(store)
     steps = [_step(number, name) for number, name in enumerate(STEPS)]
-    deliveries = [Delivery(step, log.reader(step.group, step.topics), store) for step in steps]
+    deliveries = [
+        ConsumerRunner(step, log.reader(step.group, step.topics), store) for step in steps
+    ]
     began = time.perf_counter()
     with ThreadPoolExecutor(len(steps) if at_once else 1) as pool:
         list(pool.map(partial(_deliver, items, PATIENCE if at_once else 0.0), deliveries))
@@ -151,7 +147,7 @@ def run(store: Store, items: int, *, at_once: bool = False) -> float:
     return seconds
 
 
-def _deliver(items: int, patience: float, delivery: Delivery) -> None:
+def _deliver(items: int, patience: float, delivery: ConsumerRunner) -> None:
     last = time.monotonic()
     while items > 0:
         found = delivery.run_once(WAIT if patience else NOT_AT_ALL)
@@ -159,16 +155,14 @@ def _deliver(items: int, patience: float, delivery: Delivery) -> None:
         if not found and now - last > patience:
             return  # it is counted what is missing
         items, last = items - found, now if found else last
-    for _ in range(QUIET):
+    for _ in range(IDLE_POLLS):
         delivery.run_once()  # so that the offset is on record, too
 
 
 def all_went_through(store: Store, items: int, *, before: int = 0) -> None:
-    """
-    Each item was changed by each step, once, each event is noted once, and nothing waits.
-    """
+    """Each item was changed by each step, once, each event is noted once, and nothing waits."""
     steps = len(STEPS)
-    with store.look() as look:
+    with store.snapshot() as look:
         scalar = look.connection.scalar
         count = sa.select(sa.func.count())
         found = [
@@ -183,10 +177,8 @@ def all_went_through(store: Store, items: int, *, before: int = 0) -> None:
 
 
 def _people(store: Store) -> None:
-    """
-    One customer and their certificate, to whom all rows belong.
-    """
-    with store.work() as work:
+    """One customer and their certificate, to whom all rows belong."""
+    with store.transaction() as work:
         bank.customer(work, 1)
         work.certificates.put(
             Certificate(

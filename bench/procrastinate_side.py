@@ -38,16 +38,12 @@ async def _lay(database: str, events: list[int]) -> None:
 
 
 def lay(database: str, events: list[int]) -> None:
-    """
-    Its tables, and a job for the first event of each item.
-    """
+    """Its tables, and a job for the first event of each item."""
     asyncio.run(_lay(database, events))
 
 
 def work() -> None:
-    """
-    Work until told to stop.
-    """
+    """Work until told to stop."""
     asyncio.run(_work())
 
 
@@ -63,7 +59,5 @@ async def _work() -> None:
 
 
 def worker() -> list[str]:
-    """
-    The command of a worker.
-    """
+    """The command of a worker."""
     return ["-c", "from bench.procrastinate_side import work; work()"]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xuqi.demo.servers import CannotStartError
+from simulation.servers import CannotStartError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,9 +20,7 @@ READY_WITHIN = 20.0  #: seconds
 
 @contextmanager
 def running() -> Iterator[str]:
-    """
-    Run a server that keeps nothing on disk, which is its fastest; give its URL.
-    """
+    """Run a server that keeps nothing on disk, which is its fastest; give its URL."""
     program = shutil.which("redis-server")
     if program is None:
         raise CannotStartError("redis-server is missing: `make bench` installs it")

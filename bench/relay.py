@@ -18,9 +18,9 @@ from schema.events import RenewalConfirmed, Topic
 from schema.topics import declared
 
 if TYPE_CHECKING:
+    from renewal.db.engine import Store
     from renewal.eventlog.kafka import Connection
-    from renewal.eventlog.port import Reader
-    from renewal.store.engine import Store
+    from renewal.eventlog.port import LogReader
 
 WAIT, PATIENCE = timedelta(seconds=1), 30.0  #: to read them back; seconds
 GOAL = 20_000  #: confirmed events a second
@@ -66,7 +66,7 @@ def events_a_second(url: str, connection: Connection, events: int) -> float:
     Topics(connection).apply(topics)
     with closing(plumbing.opened(url)) as store, closing(KafkaLog(connection)) as log:
         _fill(store, events)
-        with closing(log.outlet()) as outlet, closing(store.claim(OTHERS)) as claim:
+        with closing(log.outlet()) as outlet, closing(store.advisory_lock(OTHERS)) as claim:
             relay = Relay(store, outlet, claim, [topic.name for topic in topics])
             began = time.perf_counter()
             while relay.run_once():
@@ -77,9 +77,7 @@ def events_a_second(url: str, connection: Connection, events: int) -> float:
 
 
 def alone_a_second(connection: Connection, events: int) -> float:
-    """
-    What the relay does, without outbox, claim and place: as fast as the client goes.
-    """
+    """What the relay does, without outbox, claim and place: as fast as the client goes."""
     Topics(connection).apply(declared(["001"]))
     at, topic = datetime.now(UTC), connection.prefix + Topic.RENEWALS.value
     records = [packed(_event(number), at) for number in range(events)]
@@ -107,10 +105,8 @@ def _all_there(connection: Connection, events: int) -> None:
     assert lying == events, f"{lying} of {events} events lie on the broker"
 
 
-def _lying(reader: Reader, expected: int) -> int:
-    """
-    How many different events come from the broker, until there are as many or none comes.
-    """
+def _lying(reader: LogReader, expected: int) -> int:
+    """How many different events come from the broker, until there are as many or none comes."""
     found: set[str] = set()
     last = time.monotonic()
     while len(found) < expected and time.monotonic() - last < PATIENCE:
@@ -124,7 +120,7 @@ def _lying(reader: Reader, expected: int) -> int:
 
 def _fill(store: Store, events: int) -> None:
     for start in range(0, events, BATCH):
-        with store.work() as work:
+        with store.transaction() as work:
             for number in range(start, min(start + BATCH, events)):
                 work.emit(_event(number))
 

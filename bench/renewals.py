@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from bench import bank, pipeline, rooms, servers
+from bench import bank, components, pipeline, servers
 from bench.figures import Figure, at_least, median, rounded
+from consumers.registry import CONSUMERS
 from schema.tables.log import dead_letters, inbox, parked
 from schema.tables.renewals import renewals
-from xuqi.serving.rooms import CONSUMERS
 from xuqi.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from renewal.delivery import Delivery
-    from xuqi.house import House
+    from renewal.delivery import ConsumerRunner
+    from xuqi.bootstrap import App
 
 GOAL = 40  #: per cent of the bare pipeline, per step
 WAIT = timedelta(seconds=1)
@@ -50,9 +50,7 @@ METHOD = (
 
 @dataclass(frozen=True)
 class Run:
-    """
-    One run of the whole chain.
-    """
+    """One run of the whole chain."""
 
     renewals_a_second: float
     steps_a_second: float
@@ -60,9 +58,7 @@ class Run:
 
 
 def figures(*, renewals: int, items: int, rounds: int = 3) -> list[Figure]:
-    """
-    On SQLite and on PostgreSQL, each beside its own driver.
-    """
+    """On SQLite and on PostgreSQL, each beside its own driver."""
     with servers.postgresql() as server:
         found = [
             _on(name, where, renewals=renewals, items=items, rounds=rounds)
@@ -124,46 +120,42 @@ def _by_rows(name: str, shares: list[float], rows: list[float]) -> Iterator[Figu
 
 
 def run(url: str, count: int) -> Run:
-    """
-    Take so many renewals from confirmed to done.
-    """
+    """Take so many renewals from confirmed to done."""
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(home=Path(folder), store_url=url)
-        house = bank.opened(settings)
-        with closing(house.store), _at_the_door(house) as begin:
-            bank.take_in(house, 1, count)
-            asked = bank.ask(house, 1, count)
+        app = bank.opened(settings)
+        with closing(app.store), _at_the_door(app) as begin:
+            bank.take_in(app, 1, count)
+            asked = bank.ask(app, 1, count)
             signatures = [one.signature() for one in asked]
-            before = _rows_written(house)
+            before = _rows_written(app)
             began = time.perf_counter()
             begin()
             for start in range(0, count, bank.PAGE):
                 page = asked[start : start + bank.PAGE]
                 ids = renewals.c.id.between(page[0].renewal, page[-1].renewal)
-                _until(house, ids & (renewals.c.state == "issued"), len(page))
-                bank.prove(house, page, signatures[start : start + bank.PAGE])
-            _until(house, renewals.c.state == "done", count)
-            seconds = _quiet_since(house) - began
-            steps = _all_well(house, count)
-        written = _rows_written(house) - before
+                _until(app, ids & (renewals.c.state == "issued"), len(page))
+                bank.prove(app, page, signatures[start : start + bank.PAGE])
+            _until(app, renewals.c.state == "done", count)
+            seconds = _quiet_since(app) - began
+            steps = _all_well(app, count)
+        written = _rows_written(app) - before
     return Run(count / seconds, steps / seconds, written / steps or None)
 
 
-def _at_the_door(house: House) -> AbstractContextManager[Callable[[], object]]:
-    """
-    Every consumer, ready; what is given lets them begin.
-    """
-    if house.settings.store.startswith("sqlite"):
-        return _in_threads(house)
-    return rooms.at_the_door(house.settings, *([name] for name in CONSUMERS))
+def _at_the_door(app: App) -> AbstractContextManager[Callable[[], object]]:
+    """Every consumer, ready; what is given lets them begin."""
+    if app.settings.store.startswith("sqlite"):
+        return _in_threads(app)
+    return components.at_the_door(app.settings, *([name] for name in CONSUMERS))
 
 
 @contextmanager
-def _in_threads(house: House) -> Iterator[Callable[[], object]]:
+def _in_threads(app: App) -> Iterator[Callable[[], object]]:
     begin, stop = threading.Event(), threading.Event()
-    deliveries = [house.delivery(consumer) for consumer in house.consumers()]
+    deliveries = [app.runner(consumer) for consumer in app.consumers()]
 
-    def deliver(delivery: Delivery) -> None:
+    def deliver(delivery: ConsumerRunner) -> None:
         begin.wait()
         while not stop.is_set():
             delivery.run_once(WAIT)
@@ -176,69 +168,63 @@ def _in_threads(house: House) -> Iterator[Callable[[], object]]:
         finally:
             stop.set()
             begin.set()
-            house.store.wake()
+            app.store.announce_change()
     for one in at_work:
         one.result()
 
 
-def _quiet_since(house: House) -> float:
-    """
-    The moment of the last step, once there has been none for long.
-    """
-    steps, last = _steps(house), time.perf_counter()
+def _quiet_since(app: App) -> float:
+    """The moment of the last step, once there has been none for long."""
+    steps, last = _steps(app), time.perf_counter()
     while time.perf_counter() - last < QUIET:
         time.sleep(LOOK_EVERY)
-        now = _steps(house)
+        now = _steps(app)
         steps, last = now, time.perf_counter() if now > steps else last
     return last
 
 
-def _rows_written(house: House) -> int:
+def _rows_written(app: App) -> int:
     """
     By the database's own count; 0 where it keeps none.
 
     Each session tells what it wrote when it ends, a moment later and nobody of it: it is asked for
     until it grows no more.
     """
-    if house.store.engine.dialect.name != "postgresql":
+    if app.store.engine.dialect.name != "postgresql":
         return 0
-    house.store.engine.dispose()
+    app.store.engine.dispose()
     told, found = -1, 0
     while told != found:
         time.sleep(QUIET / 2)
-        with house.store.engine.connect() as connection:
+        with app.store.engine.connect() as connection:
             told, found = found, connection.scalar(_ROWS) or 0
-    house.store.engine.dispose()
+    app.store.engine.dispose()
     return found
 
 
-def _steps(house: House) -> int:
-    return _count(house, inbox, inbox.c.state == "settled")
+def _steps(app: App) -> int:
+    return _count(app, inbox, inbox.c.state == "settled")
 
 
-def _count(house: House, table: sa.Table, which: sa.ColumnElement[bool]) -> int:
-    with house.store.look() as look:
+def _count(app: App, table: sa.Table, which: sa.ColumnElement[bool]) -> int:
+    with app.store.snapshot() as look:
         query = sa.select(sa.func.count()).select_from(table).where(which)
         return look.connection.scalar(query) or 0
 
 
-def _until(house: House, which: sa.ColumnElement[bool], count: int) -> None:
-    """
-    Return when there are so many such renewals; give up when none has come for long.
-    """
-    found, last = _count(house, renewals, which), time.monotonic()
+def _until(app: App, which: sa.ColumnElement[bool], count: int) -> None:
+    """Return when there are so many such renewals; give up when none has come for long."""
+    found, last = _count(app, renewals, which), time.monotonic()
     while found < count:
         assert time.monotonic() - last < PATIENCE, f"{found} of {count} renewals: {which}"
         time.sleep(LOOK_EVERY)
-        now = _count(house, renewals, which)
+        now = _count(app, renewals, which)
         found, last = now, time.monotonic() if now > found else last
 
 
-def _all_well(house: House, count: int) -> int:
-    """
-    Each renewal is done, nothing waits and nothing has died; return how many steps it took.
-    """
-    done = _count(house, renewals, renewals.c.state == "done")
-    left = [_count(house, table, sa.true()) for table in (parked, dead_letters)]
+def _all_well(app: App, count: int) -> int:
+    """Each renewal is done, nothing waits and nothing has died; return how many steps it took."""
+    done = _count(app, renewals, renewals.c.state == "done")
+    left = [_count(app, table, sa.true()) for table in (parked, dead_letters)]
     assert (done, left) == (count, [0, 0]), f"{done} of {count} are done; waiting, dead: {left}"
-    return _steps(house)
+    return _steps(app)

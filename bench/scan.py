@@ -16,10 +16,10 @@ import sqlalchemy as sa
 
 from bench.figures import Figure, at_most, median, rounded
 from renewal.clock import SystemClock
-from renewal.cycle import Policies
+from renewal.db.encryption import FieldCipher
+from renewal.db.engine import Store
+from renewal.rules.policies import Policies
 from renewal.secret import Secret
-from renewal.store.engine import Store
-from renewal.store.vault import Vault
 from scheduler import jobs
 from schema.migrate import upgrade
 from schema.policy import load_policies
@@ -107,9 +107,7 @@ def figures(sizes: Sequence[int], *, due: int = DUE, rounds: int = 3) -> list[Fi
 
 
 def fill(file: Path, rows: int, due: int) -> None:
-    """
-    A table of so many certificates, so many of them due, with every index of the schema.
-    """
+    """A table of so many certificates, so many of them due, with every index of the schema."""
     upgrade(f"sqlite:///{file}")
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
@@ -124,9 +122,7 @@ Query = tuple[str, tuple[Any, ...]]
 
 
 def asked(file: Path) -> list[Query]:
-    """
-    Each query that a dry run asks of the table, as the driver got it.
-    """
+    """Each query that a dry run asks of the table, as the driver got it."""
     seen: list[Query] = []
 
     def note(*told: Any) -> None:  # noqa: ANN401 - SQLAlchemy's signature
@@ -141,22 +137,18 @@ def asked(file: Path) -> list[Query]:
 
 
 def announce(file: Path) -> tuple[float, float]:
-    """
-    Run the job; return its seconds, and by how many MiB the process's peak has grown.
-    """
+    """Run the job; return its seconds, and by how many MiB the process's peak has grown."""
     with closing(_store(file)) as store:
         policies = _policies()
-        before = _peak()
+        before = peak()
         began = time.perf_counter()
         jobs.scan(store, policies)
         seconds = time.perf_counter() - began
-    return seconds, (_peak() - before) / 1024
+    return seconds, (peak() - before) / 1024
 
 
-def _peak() -> int:
-    """
-    The most KiB that this program has had. (Linux lets ``ru_maxrss`` survive an exec.)
-    """
+def peak() -> int:
+    """The most KiB that this program has had. (Linux lets ``ru_maxrss`` survive an exec.)"""
     status = Path("/proc/self/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
@@ -169,14 +161,12 @@ def _policies() -> Policies:
 
 
 def _store(file: Path) -> Store:
-    vault = Vault({1: Secret(b"opens nothing here" * 2)})
-    return Store(f"sqlite:///{file}", clock=SystemClock(), vault=vault)
+    vault = FieldCipher({1: Secret(b"opens nothing here" * 2)})
+    return Store(f"sqlite:///{file}", clock=SystemClock(), cipher=vault)
 
 
 def _in_a_process(file: Path, due: int) -> tuple[float, float]:
-    """
-    Of a process of its own, so that no other peak hides the job's; then all are due again.
-    """
+    """Of a process of its own, so that no other peak hides the job's; then all are due again."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         found = pool.apply(announce, (file,))
     with closing(sqlite3.connect(file)) as connection, connection:

@@ -27,9 +27,7 @@ METHOD = (
 
 
 def figures(*, items: int, peer_items: int, rounds: int = 3) -> list[Figure]:
-    """
-    All sides, in turn; ``peer_items`` for those that commit each task.
-    """
+    """All sides, in turn; ``peer_items`` for those that commit each task."""
     with servers.postgresql() as server, redis_server.running() as broker:
         sides: Mapping[str, tuple[str | None, Callable[[str], float]]] = {
             "bare": (server, lambda url: pipeline.items_a_second(url, items)),
