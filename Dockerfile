@@ -11,7 +11,7 @@ COPY . .
 # Editable, as `make setup` installs it: what runs here is laid out like what was tested.
 RUN .venv/bin/python -m pip install --no-deps --no-build-isolation --editable . \
  && .venv/bin/python -m pip uninstall --yes setuptools pip \
- && python -m compileall -q schema templates renewal scheduler producers consumers token_station centre back_office xuqi
+ && python -m compileall -q schema templates renewal scheduler producers consumers token_station web centre back_office xuqi simulation
 
 FROM python:3.11.13-slim-bookworm
 # The number, not the name: the secrets' files on the host belong to it (deploy/make-secrets.sh).

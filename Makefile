@@ -5,13 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INSTALL := $(PIP) install --require-hashes --no-deps --no-build-isolation
-PYTEST := $(BIN)/python -m pytest
-CHECKS := "ruff check ." "ruff format --check ." mypy $(if $(wildcard bench/*.py),"mypy bench") "lint-imports --no-logo"
+# Compiled files are kept, whatever the machine says: the tests start many processes.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
+PACKAGES := schema templates renewal scheduler producers consumers token_station web centre back_office xuqi
+CHECKS := "ruff check ." "ruff format --check ." mypy $(if $(wildcard bench/*.py),"mypy bench") "lint-imports --no-logo" "bandit --quiet --configfile pyproject.toml --recursive $(PACKAGES)"
 LOCKS := build run station production test bench lock
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-kafka test test-quick check lint format bench bench-long bench-faults checklist lock station clean
+.PHONY: help setup production demo try demo-kafka test test-quick check lint format bench bench-long bench-faults checklist lock sbom station clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,18 +23,21 @@ setup: $(VENV)/.ready-to-run ## make .venv with the command .venv/bin/xuqi (quic
 demo: setup ## run the main job on a sample bank: make demo [SEED=7] [CUSTOMERS=200]
 	$(BIN)/xuqi demo $(if $(SEED),--seed $(SEED)) $(if $(CUSTOMERS),--customers $(CUSTOMERS))
 
+try: setup ## open the sample bank for a person, on this computer alone: make try [PORT=8480]
+	$(BIN)/xuqi try $(if $(PORT),--port $(PORT))
+
 demo-kafka: $(VENV)/.ready-for-production $(VENV)/.servers ## the same story on Kafka and PostgreSQL, in processes that are killed: make demo-kafka [SEED=7] [CUSTOMERS=100]
 	$(BIN)/xuqi demo --kafka --customers $(or $(CUSTOMERS),100) $(if $(SEED),--seed $(SEED))
 
 test: $(VENV)/.ready-to-test $(VENV)/.servers ## run every test; installs what they need (apt-get, as root or by sudo)
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -n auto --dist worksteal $(ARGS)
 
 test-quick: $(VENV)/.ready-to-test ## run the tests that take less than ten seconds each, without broker and database server, up to the first that fails
 	$(PYTEST) -q -x -m "not slow and not kafka and not postgresql" $(ARGS)
 
 check: lint test ## everything a commit must pass: lint, then test
 
-lint: $(VENV)/.ready-to-test ## ruff, formatting, mypy and who may import whom
+lint: $(VENV)/.ready-to-test ## ruff, formatting, mypy, who may import whom, and bandit
 	@failed=0; for check in $(CHECKS); do echo "$(BIN)/$$check"; $(BIN)/$$check || failed=1; done; exit $$failed
 
 format: $(VENV)/.ready-to-test ## let ruff lay out the code and mend what it can
@@ -45,21 +50,30 @@ bench: $(VENV)/.ready-to-bench ## measure, side by side in one run
 bench-long: $(VENV)/.ready-to-bench ## measure with ten million events behind it: make bench-long [ARGS='--past 1000000']
 	$(BIN)/python -m bench aged $(ARGS)
 
-bench-faults: $(VENV)/.ready-to-bench ## measure before and after each fault, and put the table into docs/faults.md
-	$(BIN)/python -m bench faults --rounds 5 --into docs/faults.md $(ARGS)
+bench-faults: $(VENV)/.ready-to-bench ## measure before and after each fault, and put the table into docs/performance.md
+	$(BIN)/python -m bench faults --rounds 5 --into docs/performance.md $(ARGS)
 
 checklist: $(VENV)/.ready-to-test ## print each item of the checklist with the tests that show it
 	@$(BIN)/python -m tests.house.checklist
 
 station: setup ## add what a branch with real readers needs (a C compiler and libpcsclite-dev)
-	sh requirements/debian.sh pyscard
+	sh requirements/debian.sh pyscard pango
 	$(INSTALL) -r requirements/station.txt
+
+production: $(VENV)/.ready-for-production ## add the clients of PostgreSQL and Kafka
 
 lock: $(VENV)/.ready-to-lock ## choose versions anew: make lock [ARGS=--upgrade]
 	for name in $(LOCKS); do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header --no-annotate $(ARGS) \
 	    requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
+	done
+
+sbom: $(VENV)/.ready-to-test ## list what is installed, as CycloneDX, from the lock files: build/sbom/*.cdx.json
+	mkdir -p build/sbom
+	for name in run production station; do \
+	  $(BIN)/cyclonedx-py requirements requirements/$$name.txt --pyproject pyproject.toml \
+	    --output-reproducible --output-file build/sbom/$$name.cdx.json || exit 1; \
 	done
 
 clean: ## remove .venv, var and every cache
@@ -96,7 +110,7 @@ $(VENV)/.ready-for-production: $(VENV)/.ready-to-run requirements/production.txt
 	@touch $@
 
 $(VENV)/.ready-to-test: $(VENV)/.ready-to-run requirements/test.txt requirements/debian.sh
-	@sh requirements/debian.sh pyscard openssl
+	@sh requirements/debian.sh pyscard openssl gnutls cards browser pango keystores pooler
 	@echo "installing what the tests need"
 	@$(INSTALL) -r requirements/test.txt
 	@touch $@

@@ -15,7 +15,7 @@ random() {
   od -An -vtx1 -N"$1" /dev/urandom | tr -d ' \n'
 }
 
-for name in columns codes pepper stations ca mail; do
+for name in columns codes pepper stations ca mail audit; do
   made "$name.key" "$(random 32)"
 done
 made tokens.key "$(random 24 | cut -c1-24)" # 24 hex digits: an AES-192 key

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages that tests, benchmarks and branches with readers need, and only those that are missing.
-# Usage: debian.sh [pyscard] [openssl] [kafka] [postgresql] [redis]
+# Usage: debian.sh [pyscard] [openssl] [gnutls] [cards] [browser] [pango] [keystores] [kafka] [postgresql] [pooler] [redis]
 set -eu
 
 python=.venv/bin/python
@@ -20,6 +20,10 @@ for need in "$@"; do
     openssl)
       command -v openssl >/dev/null || missing="$missing openssl"
       ;;
+    gnutls)
+      # A verifier of its own make, which asks our OCSP responder.
+      command -v ocsptool >/dev/null || missing="$missing gnutls-bin"
+      ;;
     kafka)
       # The broker runs on Java; Maven fetches it.
       command -v java >/dev/null || missing="$missing default-jre-headless"
@@ -28,6 +32,33 @@ for need in "$@"; do
     postgresql)
       # Debian keeps the server's programs out of the path.
       command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+      ;;
+    cards)
+      # A private pcscd with virtual readers, and the independent programs that judge what was written to a token.
+      command -v pcscd >/dev/null || missing="$missing pcscd"
+      [ -e /usr/lib/pcsc/drivers/serial/libifdvpcd.so ] || missing="$missing vsmartcard-vpcd"
+      command -v pkcs11-tool >/dev/null || missing="$missing opensc"
+      ls /usr/lib/softhsm/libsofthsm2.so >/dev/null 2>&1 || missing="$missing softhsm2"
+      command -v yubico-piv-tool >/dev/null || missing="$missing yubico-piv-tool"
+      ls /usr/lib/*/libykcs11.so.2 >/dev/null 2>&1 || missing="$missing ykcs11"
+      ;;
+    browser)
+      # The pages are tested in Chromium, with Chinese fonts, so that screenshots show what a customer sees.
+      command -v chromium >/dev/null || missing="$missing chromium"
+      [ -e /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc ] || missing="$missing fonts-noto-cjk"
+      ;;
+    pango)
+      # WeasyPrint draws the statement with it.
+      ls /usr/lib/*/libpangoft2-1.0.so.0 >/dev/null 2>&1 || missing="$missing libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
+      ;;
+    keystores)
+      # What else reads and writes the customers' backups: NSS and Java.
+      command -v pk12util >/dev/null || missing="$missing libnss3-tools"
+      command -v keytool >/dev/null || missing="$missing default-jdk-headless"
+      ;;
+    pooler)
+      # A pooler that keeps no sessions must be refused; Debian keeps it out of a user's path.
+      command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
       ;;
     redis)
       command -v redis-server >/dev/null || missing="$missing redis-server"

@@ -29,19 +29,34 @@ GRANT SELECT ON alembic_version TO xuqi_web, xuqi_workers, xuqi_relay, xuqi_read
 -- What faces the Internet: the customer's own matters and the carrier's callbacks. Not the books,
 -- not the audit trail, not what consumers have made of the log; a line of the log only added.
 GRANT SELECT ON customers, enrolments, told TO xuqi_web;
-GRANT UPDATE (mobile_bad, mail_bad, version) ON customers TO xuqi_web;
+GRANT UPDATE (
+    mobile_bad, mobile_bad_until, mail_bad, mail_bad_until, codes_bad, codes_bad_until, version
+) ON customers TO xuqi_web;
+GRANT SELECT, INSERT, UPDATE ON alarms, clock_marks, lanes TO xuqi_web;
 GRANT SELECT, UPDATE ON certificates, messages TO xuqi_web;
 GRANT SELECT, INSERT, UPDATE ON challenges, payments, renewals TO xuqi_web;
 GRANT SELECT, INSERT ON decisions TO xuqi_web;
 GRANT SELECT (seq, identity), INSERT ON events TO xuqi_web;
-GRANT USAGE ON SEQUENCE decisions_id_seq, events_seq_seq TO xuqi_web;
+GRANT SELECT, INSERT, UPDATE, DELETE ON sessions, throttles TO xuqi_web;
+GRANT SELECT, INSERT, UPDATE ON credentials, key_copies TO xuqi_web;
+GRANT SELECT, INSERT ON agreements, recordings TO xuqi_web;
+-- Stations over HTTPS: whose key it is, and one that enrols itself by its branch's code.
+GRANT SELECT, INSERT ON stations TO xuqi_web;
+GRANT SELECT, UPDATE (used_by) ON station_codes TO xuqi_web;
+-- An application gives the certificate to come its number.
+GRANT USAGE ON SEQUENCE
+    agreements_id_seq, certificates_id_seq, decisions_id_seq, events_seq_seq
+TO xuqi_web;
 
 -- Consumers, the scheduler, and staff at the command line. What is append-only is only added to.
 GRANT SELECT, INSERT, UPDATE ON
-    accounts, certificates, challenges, customers, dead_letters, enrolments, inbox, leases,
-    messages, offsets, parked, payments, renewals, told TO xuqi_workers;
-GRANT DELETE ON parked, told TO xuqi_workers;
-GRANT SELECT, INSERT ON audit, decisions, events, transfers TO xuqi_workers;
+    accounts, alarms, certificates, challenges, clock_marks, credentials, customers, dead_letter_edits, dead_letters,
+    emergency_accounts, enrolments, inbox, key_copies, lanes, leases, messages, offsets, parked,
+    payments, recordings, renewals, run_items, runs, saved_views, sessions, staff, station_codes, stations, tasks,
+    throttles, token_holds, tokens, told TO xuqi_workers;
+GRANT DELETE ON dead_letter_edits, parked, saved_views, sessions, throttles, token_holds, told TO xuqi_workers;
+GRANT SELECT, INSERT ON agreements, audit, decisions, events, run_findings, transfers
+    TO xuqi_workers;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO xuqi_workers;
 
 -- The relay from the outbox to Kafka, that of the stations' topics included: the log, its own
@@ -54,5 +69,6 @@ GRANT USAGE ON SEQUENCE events_seq_seq, dead_letters_id_seq TO xuqi_relay;
 
 -- Whoever looks: personal data is sealed in its columns, and the key is not in the database.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO xuqi_readonly;
+REVOKE ALL ON credentials, emergency_accounts, sessions, staff FROM xuqi_readonly;
 
 COMMIT;
