@@ -13,7 +13,7 @@ LOCKS := build run station production test bench lock
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup production demo try demo-kafka test test-quick check lint format bench bench-long bench-faults checklist lock sbom station clean
+.PHONY: help setup production demo try demo-kafka test test-again test-quick check lint format bench bench-long bench-faults checklist lock sbom station clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ demo-kafka: $(VENV)/.ready-for-production $(VENV)/.servers ## the same story on 
 
 test: $(VENV)/.ready-to-test $(VENV)/.servers ## run every test; installs what they need (apt-get, as root or by sudo)
 	$(PYTEST) -n auto --dist worksteal $(ARGS)
+
+test-again: $(VENV)/.ready-to-test $(VENV)/.servers ## run those that failed once more, one by one
+	$(PYTEST) --last-failed --last-failed-no-failures none $(ARGS)
 
 test-quick: $(VENV)/.ready-to-test ## run the tests that take less than ten seconds each, without broker and database server, up to the first that fails
 	$(PYTEST) -q -x -m "not slow and not kafka and not postgresql" $(ARGS)
@@ -77,7 +80,7 @@ sbom: $(VENV)/.ready-to-test ## list what is installed, as CycloneDX, from the l
 	done
 
 clean: ## remove .venv, var and every cache
-	rm -rf $(VENV) var build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) var build *.egg-info .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What stands in .venv, step by step. A stamp is written last, so that an interrupted step is
