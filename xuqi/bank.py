@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from back_office.runs.limits import FILE as APPROVALS
+from back_office.runs.limits import ApprovalLimits, ApprovalLimitsError, read_limits
 from renewal.days_file import DaysFile, DaysFileError
 from renewal.gateways.ca.embedded.name import FILE as CA_NAME
 from renewal.gateways.ca.embedded.name import CaNameError, read_name
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 PROFILES, DAYS = "profiles", "days.toml"
 #: What the folder may hold; anything else would do nothing.
-KNOWN = (FILE, DAYS, CA_NAME, overrides.FOLDER, PROFILES)
+KNOWN = (FILE, DAYS, APPROVALS, CA_NAME, overrides.FOLDER, PROFILES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,10 @@ class Bank:
     def profiles(self) -> Path | None:
         """The bank's own certificate profiles."""
         return _folder(self.folder, PROFILES)
+
+    def approval_limits(self) -> ApprovalLimits:
+        """How large a bulk run one approver lets through alone."""
+        return read_limits(self.folder)
 
     def renderer(self) -> MessageRenderer:
         return MessageRenderer(self.details, self.wording)
@@ -141,6 +147,7 @@ def _others_wrong(folder: Path) -> list[BankDataError]:
         *_ca_wrong(folder),
         *_profiles_wrong(folder),
         *_days_wrong(folder),
+        *_approvals_wrong(folder),
     ]
 
 
@@ -183,6 +190,13 @@ def _days_wrong(folder: Path) -> Iterator[BankDataError]:
     except DaysFileError as error:
         where, _, todo = str(error).removeprefix(f"{DAYS}: ").partition(": ")
         yield BankDataError(DAYS, where, "cannot be used", todo)
+
+
+def _approvals_wrong(folder: Path) -> Iterator[BankDataError]:
+    try:
+        read_limits(folder)
+    except ApprovalLimitsError as error:
+        yield BankDataError(APPROVALS, error.key, error.why, error.todo)
 
 
 def _folder(folder: Path | None, name: str) -> Path | None:

@@ -230,9 +230,9 @@ class RunsApi:
         return self._acted(request, lambda: act(run, who=who, why=said.why))
 
     def approve(self, request: Request, run: RunId, said: Said) -> Answer:
-        who = self._reader(request, run, StaffRole.CHECKER).name
+        me = self._reader(request, run, StaffRole.CHECKER)
         act = self.site.runs.approve
-        return self._acted(request, lambda: act(run, who=who, note=said.why))
+        return self._acted(request, lambda: act(run, who=me.name, note=said.why, roles=me.roles))
 
     def reject(self, request: Request, run: RunId, said: Said) -> Answer:
         who = self._reader(request, run, StaffRole.CHECKER).name

@@ -21,6 +21,7 @@ from back_office.console.token_pages import TokenLifePages
 from back_office.console.trail import AuditPages
 from back_office.messaging import Messaging
 from back_office.runs.actions import RunActions
+from back_office.runs.limits import SHIPPED, ApprovalLimits
 from back_office.runs.plan import Planner
 from back_office.settling import Settling
 from back_office.staff import FACE, Staff
@@ -52,11 +53,13 @@ def console_app(
     branches: Collection[str] = (),
     hosts: Collection[str] = LOOPBACK,
     https: bool = False,
+    limits: ApprovalLimits = SHIPPED,
     bank_log_in: StaffBankLogIn | None = None,
 ) -> FastAPI:
     """
     The pages of the console. ``hosts``: the names that it is reached by; ``https``: a proxy
-    before it speaks TLS with the browsers; ``bank_log_in``: the bank's own.
+    before it speaks TLS with the browsers; ``limits``: of one approver; ``bank_log_in``: the
+    bank's own.
     """
     kit = Kit(
         face=FACE,
@@ -72,7 +75,7 @@ def console_app(
         staff=Staff(store, are_open=bank_log_in is None or not bank_log_in.alone),
         back_office=BackOffice(store, policies),
         planner=Planner(store, policies, branches),
-        runs=RunActions(store, policies),
+        runs=RunActions(store, policies, limits),
         renderer=renderer,
         settling=Settling(store),
         messaging=Messaging(store),

@@ -13,8 +13,10 @@ from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annota
 from starlette.responses import Response, StreamingResponse
 
 from back_office.imports.report import ImportFileError
+from back_office.runs.actions import first_approver, is_own
 from back_office.runs.errors import RunRefusedError
 from back_office.runs.faulty import faulty_rows, write_marked
+from back_office.runs.limits import is_same_person
 from back_office.runs.plan import PER_MINUTE, Filter, RunTerms
 from back_office.runs.preview import messages_of, preview
 from back_office.runs.progress import progress_of
@@ -159,6 +161,10 @@ class RunPages:
             planned = messages_of(look, run, self.site.policies, self.site.renderer)
             progress = progress_of(look, run)
             buckets = queries.buckets(look, run)
+            first = first_approver(row, look.at)
+            needs_two = row.state == RunState.AWAITING_APPROVAL and (
+                first is not None or not self.site.runs.one_suffices(look, row)
+            )
         failed = [
             (_said(bucket.why, language), bucket.items)
             for bucket in buckets
@@ -173,7 +179,9 @@ class RunPages:
             notice=self.site.notice(request), state=RunState(row.state), planned=planned,
             may_make=reader.may(StaffRole.MAKER),
             may_approve=reader.may(StaffRole.CHECKER)
-            and reader.name not in {row.made_by, row.submitted_by},
+            and not is_own(row, reader.name)
+            and not is_same_person(first, reader.name),
+            first=first, needs_two=needs_two,
         )  # fmt: skip
 
     def submit(self, request: Request, run: int, why: Words) -> Response:
@@ -184,9 +192,10 @@ class RunPages:
         )  # fmt: skip
 
     def approve(self, request: Request, run: int, why: Words) -> Response:
-        who = self.site.reader(request, StaffRole.CHECKER).name
+        me = self.site.reader(request, StaffRole.CHECKER)
+        act = self.site.runs.approve
         return self.site.acted(
-            request, lambda: self.site.runs.approve(run, who=who, note=why),
+            request, lambda: act(run, who=me.name, note=why, roles=me.roles),
             f"/runs/{run}", ("核准已記錄。", "Your approval is recorded."),
         )  # fmt: skip
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from back_office.actions import must_say_why
 from back_office.runs.errors import RunRefusedError
+from back_office.runs.limits import CHECKER, SHIPPED, ApprovalLimits, is_same_person
 from back_office.runs.plan import manifest_of
-from back_office.runs.preview import fees_of
+from back_office.runs.preview import fee_of, fees_of
 from renewal.db.retry import retry_on_conflict
 from renewal.lifecycle import runs as lifecycle
 from renewal.store import audit
@@ -19,6 +20,7 @@ from schema.states import RunItemState, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
+    from datetime import datetime
 
     from renewal.db.engine import Store
     from renewal.db.rows import Run, RunItem
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
 
 PAGE = 500
 APPROVAL_LASTS = timedelta(hours=24)
-#: What one approver may let through alone; above either a second one is needed.
-ONE_APPROVER_ITEMS = 10_000
-ONE_APPROVER_AMOUNT = 1_000_000  #: whole New Taiwan dollars
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,7 @@ class RunActions:
 
     store: Store
     policies: Policies
+    limits: ApprovalLimits = SHIPPED
 
     @retry_on_conflict
     def submit(self, run: int, *, who: str, why: str) -> Run:
@@ -57,30 +57,39 @@ class RunActions:
             return lifecycle.submitted(work, row, by=who, manifest_sha256=manifest_of(work, run))
 
     @retry_on_conflict
-    def approve(self, run: int, *, who: str, note: str) -> Run:
+    def approve(self, run: int, *, who: str, note: str, roles: Collection[str] = (CHECKER,)) -> Run:
         """
-        Approve what another person made and submitted (I10). Above the limits of one approver the
-        first approval leaves the state as it is, and another person approves after that.
+        Approve what another person made and submitted (I10). Above the limits of the approver's
+        ``roles`` the first approval leaves the state as it is, and another person approves after
+        that, within the time that an approval lasts.
         """
         with self.store.transaction() as work:
             row = _audited(work, run, "approve run", who, note)
             _expect(row, RunState.AWAITING_APPROVAL)
-            if who in {row.made_by, row.submitted_by}:
+            if is_own(row, who):
                 raise RunRefusedError(RunReason.OWN_RUN.why())
-            if manifest_of(work, run) != row.manifest_sha256:
-                raise RunRefusedError(RunReason.MANIFEST_CHANGED.why())
-            if row.approved_by is None and self._needs_two(work, run):
-                return lifecycle.first_approval(work, row, by=who)
-            if row.approved_by == who:
+            _expect_manifest(work, row)
+            first = first_approver(row, work.at)
+            if is_same_person(first, who):
                 raise RunRefusedError(RunReason.APPROVED_TWICE.why())
-            return lifecycle.approved(work, row, by=who)
+            if first or self.one_suffices(work, row, roles):
+                return lifecycle.approved(work, row, by=who, after=first)
+            return lifecycle.first_approval(work, row, by=who)
 
-    def _needs_two(self, work: UnitOfWork, run: int) -> bool:
-        waiting = sum(b.items for b in queries.buckets(work, run) if b.state == "waiting")
-        if waiting > ONE_APPROVER_ITEMS:
-            return True
-        fees = fees_of(work, run, self.policies)
-        return sum(one.total for one in fees) > ONE_APPROVER_AMOUNT
+    def one_suffices(self, work: UnitOfWork, run: Run, roles: Collection[str] = (CHECKER,)) -> bool:
+        """
+        Whether one approver with these roles lets the run through alone.
+
+        What one approver has let through of the same maker in the last day counts with it: a list
+        in many parts is no smaller than the list.
+        """
+        own = fees_of(work, run.id, self.policies)
+        makers = {name for name in (run.made_by, run.submitted_by) if name}
+        before = queries.let_through_alone(work, makers, since=work.at - APPROVAL_LASTS)
+        items = sum(fees.count for fees in own) + sum(count for _, count in before)
+        amount = sum(fees.total for fees in own)
+        amount += sum(count * fee_of(work, name, self.policies) for name, count in before)
+        return self.limits.suffice(roles, items=items, amount=amount)
 
     @retry_on_conflict
     def reject(self, run: int, *, who: str, note: str) -> Run:
@@ -105,6 +114,7 @@ class RunActions:
             if row.approved_at is None or work.at - row.approved_at > APPROVAL_LASTS:
                 expired = RunReason.APPROVAL_EXPIRED.why()
                 return lifecycle.sent_back(work, row, expired), expired
+            _expect_manifest(work, row)
             return lifecycle.started(work, row), None
 
     @retry_on_conflict
@@ -210,6 +220,23 @@ def _audited(work: UnitOfWork, run: int, did: str, who: str, why: str) -> Run:
     must_say_why(who, why)
     audit.write(work, who=who, did=did, object_=f"run {run}", why=why)
     return work.runs.get(run)
+
+
+def is_own(run: Run, who: str) -> bool:
+    """Whether somebody made or submitted a run, and so never approves it."""
+    return is_same_person(run.made_by, who) or is_same_person(run.submitted_by, who)
+
+
+def first_approver(run: Run, at: datetime) -> str | None:
+    """Who approved it first, where a second approval is due and the first one still counts."""
+    if run.state != RunState.AWAITING_APPROVAL or run.approved_at is None:
+        return None
+    return run.approved_by if at - run.approved_at <= APPROVAL_LASTS else None
+
+
+def _expect_manifest(work: UnitOfWork, run: Run) -> None:
+    if manifest_of(work, run.id) != run.manifest_sha256:
+        raise RunRefusedError(RunReason.MANIFEST_CHANGED.why())
 
 
 def _expect(run: Run, *states: RunState) -> None:

@@ -104,12 +104,13 @@ def preview(work: UnitOfWork, run: int, policies: Policies) -> Preview:
 def fees_of(work: UnitOfWork, run: int, policies: Policies) -> Sequence[PlannedFees]:
     """What the waiting items would cost their customers today; what is prepaid costs no more."""
     return [
-        PlannedFees(product=product, count=count, each=_fee(work, product, policies))
+        PlannedFees(product=product, count=count, each=fee_of(work, product, policies))
         for product, count in queries.products_waiting(work, run)
     ]
 
 
-def _fee(work: UnitOfWork, product: str, policies: Policies) -> int:
+def fee_of(work: UnitOfWork, product: str, policies: Policies) -> int:
+    """Whole New Taiwan dollars that a customer of this product pays for a renewal today."""
     policy = policies.by_product.get(product)
     if policy is None or policy.fee.how is not FeeHow.HOLD:
         return 0
@@ -171,6 +172,6 @@ def _example(work: UnitOfWork, product: str, policies: Policies, locale: str) ->
         not_after=today,
         has_ended=False,
         renew_by=today,
-        amount=_fee(work, product, policies),
+        amount=fee_of(work, product, policies),
         branch="" if in_browser else "001",
     )

@@ -56,18 +56,21 @@ def submitted(work: UnitOfWork, run: Run, *, by: str, manifest_sha256: bytes) ->
 
 
 def first_approval(work: UnitOfWork, run: Run, *, by: str) -> Run:
-    """One of two approvers has said yes: the state stays."""
-    return work.runs.change(run, approved_by=by)
+    """One of two approvers has said yes: the state stays. One that has lapsed is replaced."""
+    return work.runs.change(run, approved_by=by, approved_at=work.at)
 
 
-def approved(work: UnitOfWork, run: Run, *, by: str) -> Run:
-    names = {"approved_by": by} if run.approved_by is None else {"seconded_by": by}
+def approved(work: UnitOfWork, run: Run, *, by: str, after: str | None = None) -> Run:
+    """``after``: who approved before, where it took two."""
+    names = {"approved_by": after, "seconded_by": by} if after else {"approved_by": by}
     return _move(work, run, RunState.APPROVED, None, approved_at=work.at, **names)
 
 
 def sent_back(work: UnitOfWork, run: Run, why: Reason) -> Run:
     """Rejected, or approved too long ago: it may be submitted again."""
-    return _move(work, run, RunState.VALIDATED, why, approved_by=None, seconded_by=None)
+    return _move(
+        work, run, RunState.VALIDATED, why, approved_by=None, seconded_by=None, approved_at=None
+    )
 
 
 def started(work: UnitOfWork, run: Run) -> Run:

@@ -160,6 +160,32 @@ def products_waiting(work: UnitOfWork, run: int) -> Sequence[tuple[str, int]]:
     return [(product, count) for product, count in work.connection.execute(query)]
 
 
+def let_through_alone(
+    work: UnitOfWork, makers: Collection[str], *, since: datetime
+) -> Sequence[tuple[str, int]]:
+    """
+    How many items of each product are in runs that these people made or submitted and that one
+    approver has let through since then; items that were left out or cancelled do not count.
+    """
+    left_out = (RunItemState.REFUSED, RunItemState.SKIPPED, RunItemState.CANCELLED)
+    query = (
+        sa.select(certificates.c.product, sa.func.count())
+        .select_from(runs)
+        .join(run_items, run_items.c.run == runs.c.id)
+        .join(certificates, certificates.c.id == run_items.c.certificate)
+        .where(
+            runs.c.made_by.in_(makers) | runs.c.submitted_by.in_(makers),
+            runs.c.state.not_in((RunState.DRAFT, RunState.VALIDATED, RunState.AWAITING_APPROVAL)),
+            runs.c.approved_at >= since,
+            runs.c.seconded_by.is_(None),
+            run_items.c.state.not_in(left_out),
+        )
+        .group_by(certificates.c.product)
+        .order_by(certificates.c.product)
+    )
+    return [(product, count) for product, count in work.connection.execute(query)]
+
+
 class Reach(NamedTuple):
     """How many items that wait have customers who can be reached in this way."""
 

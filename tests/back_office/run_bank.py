@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from back_office.runs.actions import RunActions
+from back_office.runs.limits import SHIPPED, ApprovalLimits
 from back_office.runs.plan import Planner, RunTerms
 from renewal.store import runs as queries
 from scheduler import runs as job
@@ -32,13 +33,15 @@ END = end_of(day_of(NOON + timedelta(days=18)))
 class RunBank(Scenario):
     """A scenario with bulk runs: their actions, their job and their consumer."""
 
+    limits: ApprovalLimits = SHIPPED
+
     @property
     def planner(self) -> Planner:
         return Planner(self.store, self.policies, branches=("001", "002"))
 
     @property
     def runs(self) -> RunActions:
-        return RunActions(self.store, self.policies)
+        return RunActions(self.store, self.policies, self.limits)
 
     def certificates(self, count: int, *, state: str = "active", first: int = 1) -> None:
         """Put customers ``first`` … with a certificate of the same number each."""

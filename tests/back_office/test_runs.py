@@ -110,23 +110,6 @@ def test_what_was_changed_after_it_was_submitted_is_not_approved(bank: RunBank) 
     assert code is RunReason.MANIFEST_CHANGED
 
 
-def test_above_the_limits_two_others_approve(
-    bank: RunBank, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("back_office.runs.actions.ONE_APPROVER_ITEMS", 1)
-    bank.certificates(2)
-    run = bank.planned(1, 2)
-    bank.runs.submit(run.id, who=MAKER, why="the autumn run")
-
-    first = bank.runs.approve(run.id, who=CHECKER, note="fine")
-    again = refused(lambda: bank.runs.approve(run.id, who=CHECKER, note="fine"))
-    second = bank.runs.approve(run.id, who=SECOND, note="fine")
-
-    assert first.state == RunState.AWAITING_APPROVAL
-    assert again is RunReason.APPROVED_TWICE
-    assert second.state == RunState.APPROVED
-
-
 def test_an_approval_lapses_after_a_day_and_the_run_goes_back_to_its_maker(bank: RunBank) -> None:
     bank.certificates(1)
     run = bank.approved(1)

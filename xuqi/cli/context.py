@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from renewal.keys import Keys
     from renewal.rules.policies import Policies
     from templates.rendering import MessageRenderer
+    from xuqi.bank import Bank
     from xuqi.bootstrap import App
     from xuqi.settings import Settings
 
@@ -137,9 +138,13 @@ class CliContext:
 
     @cached_property
     def renderer(self) -> MessageRenderer:
+        return self.bank.renderer()
+
+    @cached_property
+    def bank(self) -> Bank:
         from xuqi.bank import open_bank  # noqa: PLC0415 - help needs none of these
 
-        return open_bank(self.settings).renderer()
+        return open_bank(self.settings)
 
     @cached_property
     def store(self) -> Store:

@@ -32,6 +32,7 @@ def command(cli: CliContext, host: str, port: int, names: tuple[str, ...], *, ht
         hosts={*LOOPBACK, *names},
         renderer=cli.renderer,
         https=https,
+        limits=cli.bank.approval_limits(),
         bank_log_in=staff_log_in(cli.settings, cli.store.clock, cli.environment),
     )
     served = http.mounted(http.Mount(path="", app=pages, body_bytes=MAX_UPLOAD))

@@ -14,7 +14,7 @@ from xuqi.cli.i18n import moment
 from xuqi.identity import operator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from back_office.runs.actions import RunActions
     from back_office.runs.plan import Planner
@@ -171,9 +171,12 @@ def submit(cli: CliContext, run: int, why: str, *, as_json: bool) -> None:
 @as_json
 @cli
 def approve(cli: CliContext, run: int, note: str, *, as_json: bool) -> None:
+    from schema.states import RunState  # noqa: PLC0415 - help needs none
+
+    who = operator()
     with _refusals_in_words(cli):
-        row = _runs(cli).approve(run, who=operator(), note=note)
-    waits = row.approved_at is None
+        row = _runs(cli).approve(run, who=who, note=note, roles=_roles(cli, who))
+    waits = row.state == RunState.AWAITING_APPROVAL
     line = (
         cli.lang.pick("第一位已核准，還需要另一位", "approved by the first; a second is needed")
         if waits
@@ -476,7 +479,17 @@ def _refusals_in_words(cli: CliContext) -> Iterator[None]:
 def _runs(cli: CliContext) -> RunActions:
     from back_office.runs.actions import RunActions  # noqa: PLC0415 - help needs none
 
-    return RunActions(cli.store, cli.policies)
+    return RunActions(cli.store, cli.policies, cli.bank.approval_limits())
+
+
+def _roles(cli: CliContext, who: str) -> Collection[str]:
+    """Those of the console's account of this name; who has none approves as a checker."""
+    from back_office.runs.limits import CHECKER  # noqa: PLC0415 - help needs none
+    from renewal.store import staff  # noqa: PLC0415 - as above
+
+    with cli.store.snapshot() as look:
+        account = staff.find(look, who)
+    return account.roles.split(",") if account and account.ended_at is None else (CHECKER,)
 
 
 def _planner(cli: CliContext) -> Planner:
