@@ -19,7 +19,7 @@ from bench.scan import peak
 from consumers.otp import OneTimeCodes
 from renewal.store import runs as queries
 from scheduler import runs as job
-from schema.states import RunItemState
+from schema.states import RunItemState, RunState
 from xuqi.settings import Settings
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _started(app: App, run: int) -> None:
 
 def _needs_second(app: App, run: int) -> bool:
     with app.store.snapshot() as look:
-        return look.runs.get(run).approved_at is None
+        return look.runs.get(run).state == RunState.AWAITING_APPROVAL
 
 
 def _begin_all(app: App, run: int) -> None:

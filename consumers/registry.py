@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from renewal.gateways.ca.port import CertificationAuthority
     from renewal.keys import Keys
     from renewal.rules.contact_hours import Calendar
+    from renewal.rules.first_days import FirstDays
     from renewal.rules.policies import Policies
     from templates.rendering import MessageRenderer
 
@@ -59,6 +60,9 @@ class Installation(Protocol):
 
     @property
     def calendar(self) -> Calendar: ...
+
+    @property
+    def first_days(self) -> FirstDays: ...
 
     @property
     def carriers(self) -> Carriers: ...

@@ -317,6 +317,7 @@ class DeferralReason(ReasonCode):
     CAN_WAIT = "notice_can_wait"
     CA_ANSWERS_LATER = "ca_answers_later"
     BEING_FOUND_OUT = "outcome_being_found_out"
+    FIRST_DAYS = "first_days"
 
 
 class DeliveryReason(ReasonCode):
@@ -504,6 +505,7 @@ class FindingReason(ReasonCode):
     ROUNDED = "finding_rounded"
     TOKEN_FORM = "finding_token_form"
     STATE_FORM = "finding_state_form"
+    DAY_FORM = "finding_day_form"
     SERIAL_FORM = "finding_serial_form"
     REFERENCE_FORM = "finding_reference_form"
     ID_FORM = "finding_id_form"
@@ -586,6 +588,8 @@ class SettingReason(ReasonCode):
     NO_NUMBER = "setting_no_number", "least", "most"
     NO_URL = "setting_no_url"
     NO_NETWORK = "setting_no_network"
+    NO_DATE = "setting_no_date"
+    NO_GO_LIVE = "setting_no_go_live"
     NO_DATABASE = "setting_no_database", "like"
     NO_DRIVER = "setting_no_driver", "module", "target"
     NO_LOG = "setting_no_log"

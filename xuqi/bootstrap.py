@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from renewal.gateways.sms.port import SmsGateway
     from renewal.keys import Keys
     from renewal.rules.contact_hours import TaiwanCalendar
+    from renewal.rules.first_days import FirstDays
     from renewal.rules.policies import Policies
     from templates.rendering import MessageRenderer
     from xuqi.bank import Bank
@@ -118,6 +119,10 @@ class App:
     @property
     def back_office(self) -> BackOffice:
         return BackOffice(self.store, self.policies, self.settings.branch_names)
+
+    @property
+    def first_days(self) -> FirstDays:
+        return self.settings.begins
 
     @property
     def carriers(self) -> Carriers:

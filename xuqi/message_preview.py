@@ -48,6 +48,8 @@ class MessagePreview:
     messages: Counter[tuple[date, str]] = field(default_factory=Counter)  #: by day and channel
     certificates: Counter[tuple[date, str]] = field(default_factory=Counter)
     segments: Counter[tuple[date, str]] = field(default_factory=Counter)
+    #: customers by day
+    by_day: Counter[date] = field(default_factory=Counter)
     held_back: Counter[str] = field(default_factory=Counter)  #: certificates, by the reason
     texts: list[PreviewedText] = field(default_factory=list)
 
@@ -123,6 +125,8 @@ def _count(  # noqa: PLR0917 - as above
         return
     step = min(one.threshold for one in owed)
     day = day_of(allowed_from(moment, channel, app.calendar, step=step))
+    day = app.first_days.day_for(day, seen.by_day)
+    seen.by_day[day] += 1
     facts = reminder_facts(customer, owed, look, moment, others=False)
     key = (day, channel.value)
     seen.messages[key] += 1

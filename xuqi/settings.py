@@ -7,6 +7,7 @@ import os
 import re
 import socket
 from dataclasses import dataclass, fields
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -17,6 +18,7 @@ import sqlalchemy as sa
 from renewal.db.synchronous import Synchronous
 from renewal.errors import ReasonedError
 from renewal.keys import KEY_NAMES
+from renewal.rules.first_days import FirstDays
 from schema.reasons import SettingReason
 from templates.codes import remedy, text
 
@@ -35,6 +37,8 @@ RANGES = {
     "shared_contacts": (1, 1_000_000),
     "http_connections": (8, 10_000),
     "http_rate": (1, 1_000_000),
+    "first_days": (1, 90),
+    "first_days_cap": (0, 10_000_000),
 }
 ANY_NUMBER = (1, 1_000)
 #: Settings that become names of files, topics and groups.
@@ -94,6 +98,10 @@ class Settings:
     #: a card in each file of <home>/cards; or pcsc: what is attached; or pkcs11:<token model>
     readers: str = "simulated"
     branches: str = "001,002"  #: of the whole bank: each has a topic of its own on Kafka
+    #: the first day on which customers are reminded, as 2026-12-07; none: from the first start on
+    go_live: str = ""
+    first_days: int = 7  #: on so many days from then on the cap counts
+    first_days_cap: int = 0  #: customers reminded a day at most on those days; 0: any number
     replication: int = 1  #: of the topics on Kafka
     #: this process's name among the consumers on Kafka, kept over a restart; %h: the machine's
     member: str = ""
@@ -175,6 +183,12 @@ class Settings:
         return frozenset(name.strip() for name in self.branches.split(",") if name.strip())
 
     @property
+    def begins(self) -> FirstDays:
+        """What holds reminders on the first days."""
+        day = date.fromisoformat(self.go_live) if self.go_live else None
+        return FirstDays(begins=day, days=self.first_days, a_day=self.first_days_cap)
+
+    @property
     def known_as(self) -> str:
         return self.member.replace("%h", socket.gethostname())
 
@@ -197,6 +211,8 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
             near = ", ".join(sorted(PREFIX + other.upper() for other in known))
             raise SettingsError(name, SettingReason.UNKNOWN.why(known=near))
         values[field.name] = _value(name, str(field.type), value)
+    if values.get("first_days_cap") and not values.get("go_live"):
+        raise SettingsError(f"{PREFIX}FIRST_DAYS_CAP", SettingReason.NO_GO_LIVE)
     return Settings(**values)  # type: ignore[arg-type]
 
 
@@ -222,8 +238,8 @@ def _value(name: str, kind: str, text: str) -> object:
         raise SettingsError(name, SettingReason.NO_CHOICE.why(known=known))
     if name.endswith("_LOG_IN") and text not in LOG_INS:
         raise SettingsError(name, SettingReason.NO_CHOICE.why(known=", ".join(LOG_INS)))
-    if name == PREFIX + "PROXIES":
-        _check_proxies(name, text)
+    if check := _CHECKS.get(name):
+        check(name, text)
     if name.endswith("_URL"):
         _check_url(name, text)
     if name.removeprefix(PREFIX).lower() in NAMES:
@@ -237,6 +253,16 @@ def _check_proxies(name: str, text: str) -> None:
             ipaddress.ip_network(one)
         except ValueError:
             raise SettingsError(name, SettingReason.NO_NETWORK) from None
+
+
+def _check_date(name: str, text: str) -> None:
+    try:
+        date.fromisoformat(text or "2026-12-07")
+    except ValueError:
+        raise SettingsError(name, SettingReason.NO_DATE) from None
+
+
+_CHECKS = {f"{PREFIX}PROXIES": _check_proxies, f"{PREFIX}GO_LIVE": _check_date}
 
 
 def _check_name(name: str, text: str) -> None:

@@ -16,6 +16,7 @@ from schema.policy import Slot
 from schema.reasons import DecisionKind, FindingReason, ImportReason
 from schema.states import CertificateState
 from schema.tables.people import certificates
+from schema.taipei import day_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from renewal.db.spill_set import SpillSet
     from renewal.db.unit_of_work import UnitOfWork
     from renewal.rules.policies import Policies
+    from schema.policy import Policy
     from schema.reasons import Reason
 
 NO_CUSTOMER = ("", FindingReason.NO_CUSTOMER.why())
@@ -33,6 +35,7 @@ NO_TOKEN = ("token_serial", FindingReason.NO_TOKEN.why())
 NOT_ENROLLED = ("product", FindingReason.NOT_ENROLLED.why())
 OTHER_NAME = ("certificate", FindingReason.OTHER_NAME.why())
 OTHER_STATE = ("state", FindingReason.OTHER_STATE.why())
+REMINDED_LATER = ("reminded", FindingReason.DAY_FORM.why())
 HANDED_OVER = ("", FindingReason.HANDED_OVER.why())
 
 
@@ -96,6 +99,9 @@ class Admission:
     def _verdict(self, wish: AdmissionRequest) -> CertificateVerdict:
         if wish.match.wrong:
             return CertificateVerdict(wish.entry, "refused", wish.match.wrong)
+        reminded = wish.entry.said.reminded
+        if reminded is not None and reminded > day_of(self.work.at):
+            return CertificateVerdict(wish.entry, "refused", (REMINDED_LATER,))
         known = self.world.known.get(wish.ident)
         try:
             return self._enter(wish) if known is None else self._again(wish, known)
@@ -121,6 +127,7 @@ class Admission:
             not_before=facts.not_before,
             not_after=facts.not_after,
             verified=self.verified,
+            told=self._told(wish, policy),
         )
         taken = None
         if standing.in_force and self._closed(standing):
@@ -246,9 +253,16 @@ class Admission:
         customer = known.customer or wish.match.customer
         token = known.token_serial or wish.entry.said.token_serial
         verified = known.verified or self.verified
-        if (customer, token, verified) == (known.customer, known.token_serial, known.verified):
+        told = _later(known.told, self._told(wish, self.policies.of(known.product)))
+        if (customer, token, verified, told) == (
+            known.customer,
+            known.token_serial,
+            known.verified,
+            known.told,
+        ):
             return False
         moved = copy(known)  # if it is refused, what is known has not changed
+        moved.told = told
         moved.verified = verified
         moved.customer, moved.token_serial = customer, token
         moved.slot = slot_of(self.policies.of(known.product), customer, token, known.sha256)
@@ -258,6 +272,13 @@ class Admission:
             self.world.holders[moved.slot] = moved
         self.world.touch(moved)
         return True
+
+    def _told(self, wish: AdmissionRequest, policy: Policy) -> int | None:
+        """The step of the schedule that the system before this one has told, by the file."""
+        day = wish.entry.said.reminded
+        if day is None:
+            return None
+        return reminder_schedule.step_told_on(day, wish.facts.not_after, policy)
 
     # --- what follows ---------------------------------------------------------------------------
 
@@ -283,6 +304,9 @@ class Admission:
             slot=standing.slot,
             verified=standing.verified,
         )
+        if standing.told != row.told:
+            row = self.work.certificates.change(row, told=standing.told)
+            self._by_old_system(row.id, standing.told)
         remind_at = self._remind_at(standing, row.told)
         import_state(self.work, row, standing.state, remind_at=remind_at)
 
@@ -307,18 +331,23 @@ class Admission:
                 der_sealed=self.work.cipher.seal(facts.der, "certificates.der", number),
                 announced_at=None,
                 left_at=None,
-                told=None,
-                remind_at=self._remind_at(standing, None),
+                told=standing.told,
+                remind_at=self._remind_at(standing, standing.told),
                 changes=0,
                 version=1,
                 verified=standing.verified,
             ),
         )
+        if standing.told is not None:
+            self._by_old_system(number, standing.told)
         if standing.state == CertificateState.SUPERSEDED:
             self.work.record_decision(number, DecisionKind.IMPORT_SUPERSEDED)
         if standing.customer is None and standing.in_force:
             why = ImportReason.NO_CUSTOMER
             self.work.record_decision(number, DecisionKind.IMPORT_NO_REMINDERS, why)
+
+    def _by_old_system(self, number: int, step: int | None) -> None:
+        self.work.record_decision(number, DecisionKind.REMINDER_BY_OLD_SYSTEM, threshold=step)
 
     def _remind_at(self, standing: SlotHolder, told: int | None) -> datetime | None:
         if standing.state != "active" or standing.customer is None:
@@ -328,6 +357,11 @@ class Admission:
             return reminder_schedule.next_look(self.work.at, standing.not_after, policy, told)
         except OverflowError:  # RFC 5280, 4.1.2.5: it never ends
             return None
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    """Of two steps the one with fewer days left."""
+    return min((step for step in (one, other) if step is not None), default=None)
 
 
 def _handed_over(taken: SlotHolder | None) -> tuple[tuple[str, Reason], ...]:

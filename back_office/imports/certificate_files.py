@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+from datetime import date
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -27,6 +28,8 @@ from renewal.rules import x509
 from renewal.rules.ber import FILLING, without_filling
 from renewal.rules.serials import token_serial
 from schema.reasons import FindingReason, Reason
+from schema.roc import RocDateError
+from schema.roc import parse as parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -61,6 +64,7 @@ COLUMNS = Columns(
             *("統一編號", "身分證統一編號"),
         ),
         "state": ("status", "狀態", "憑證狀態"),
+        "reminded": ("reminded_on", "last_reminded", "已提醒", "已提醒日", "提醒日期"),
     },
     needed=("certificate",),
     ignored=(
@@ -80,6 +84,7 @@ class StatedFields(NamedTuple):
     reference: str | None = None
     id_number: str | None = None
     state: str = "active"
+    reminded: date | None = None  #: by the system before this one, the last time
 
 
 class CertificateEntry(NamedTuple):
@@ -333,6 +338,7 @@ def _of_row(
         reference=read("reference", read_reference),
         id_number=read("id_number", read_id_number),
         state=read("state", _state) or "active",
+        reminded=date.fromisoformat(day) if (day := read("reminded", _day)) else None,
     )
     der = without_filling(der or b"")
     return CertificateEntry(name, place, der, said, read("serial", _serial), tuple(wrong))
@@ -355,6 +361,14 @@ def _state(text: str) -> str:
     if (state := STATES.get(text.casefold())) is None:
         raise BadFieldError(FindingReason.STATE_FORM)
     return state
+
+
+def _day(text: str) -> str:
+    """The date in ISO 8601, written in either calendar."""
+    try:
+        return parse_date(text).isoformat()
+    except RocDateError:
+        raise BadFieldError(FindingReason.DAY_FORM) from None
 
 
 def _serial(text: str) -> str:

@@ -40,6 +40,7 @@ class SlotHolder(msgspec.Struct, array_like=True, kw_only=True):
     not_before: datetime
     not_after: datetime
     verified: bool | None
+    told: int | None = None  #: the last step of the reminder schedule that was told
 
     @property
     def ident(self) -> Ident:
@@ -136,4 +137,5 @@ def _standing(row: Certificate) -> SlotHolder:
         not_before=row.not_before,
         not_after=row.not_after,
         verified=row.verified,
+        told=row.told,
     )

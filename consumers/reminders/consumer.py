@@ -16,6 +16,7 @@ from consumers.outbound import (
 from consumers.reminders import claims
 from consumers.reminders.channels import ChannelSelector
 from consumers.reminders.due import DueReminders
+from consumers.reminders.first_days import FirstDaysQuota
 from consumers.reminders.orders import ReminderMoot, SendReminder, message_id, with_earlier
 from consumers.reminders.results import failed
 from consumers.reminders.resuming import ReminderResumption
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from renewal.db.engine import Store
     from renewal.db.unit_of_work import UnitOfWork
     from renewal.rules.contact_hours import Calendar
+    from renewal.rules.first_days import FirstDays
     from renewal.rules.policies import Policies
     from templates.rendering import MessageRenderer
 
@@ -49,6 +51,7 @@ class Reminders:
     policies: Policies
     calendar: Calendar
     store: Store
+    first_days: FirstDays
     due: DueReminders = field(init=False)
     channels: ChannelSelector = field(init=False)
     routing: ReminderRouting = field(init=False)
@@ -63,6 +66,7 @@ class Reminders:
             policies=it.policies,
             calendar=it.calendar,
             store=it.store,
+            first_days=it.first_days,
         )
 
     def __post_init__(self) -> None:
@@ -73,6 +77,7 @@ class Reminders:
             channels=self.channels,
             renderer=self.renderer,
             calendar=self.calendar,
+            quota=FirstDaysQuota(self.first_days),
         )
         self.resumption = ReminderResumption(
             due=self.due,
@@ -92,6 +97,7 @@ class Reminders:
         customers = {event.customer for event in events}
         self.due.preload(customers, work)
         self.channels.preload(customers, work)
+        self.routing.quota.preload(work)
         self.carriers.gate.look(work)
 
     # --- prepare --------------------------------------------------------------------------------

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from consumers.outbound import claim
 from consumers.reminders import claims
+from consumers.reminders.first_days import most_urgent_first
 from consumers.reminders.message import render_reminder
 from consumers.reminders.orders import SendReminder, message_id, with_earlier
 from renewal.gateways.sms.errors import Resend, action_for
 from renewal.outcome import Done, Outcome, Retry
+from renewal.rules.window import closes_at
 from schema.events import MessageFailed, ReminderDue
 from schema.policy import Channel
 from schema.reasons import DeferralReason
@@ -18,10 +20,12 @@ from schema.states import MessageState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from consumers.outbound import OutboundMessage
     from consumers.reminders.channels import ChannelSelector
     from consumers.reminders.due import DueReminder, DueReminders
+    from consumers.reminders.first_days import FirstDaysQuota
     from renewal.db.rows import Customer, Message
     from renewal.db.unit_of_work import UnitOfWork
     from renewal.rules.contact_hours import Calendar
@@ -34,6 +38,7 @@ class ReminderRouting:
     channels: ChannelSelector
     renderer: MessageRenderer
     calendar: Calendar
+    quota: FirstDaysQuota
 
     def replaced(
         self, event: MessageFailed, customer: Customer, work: UnitOfWork
@@ -84,6 +89,10 @@ class ReminderRouting:
         work: UnitOfWork,
     ) -> SendReminder | Outcome:
         route = self.channels.route(customer, owed, channels, work.at)
+        if route.channel is not None and isinstance(event, ReminderDue):
+            held = self.quota.held_until(work.at)
+            if held is not None and self._can_wait(held, owed, route.channel, work):
+                return Done()
         if route.channel is not None:
             return self._send(event, customer, owed, route.channel, work, left=channels)
         if route.until is None:
@@ -98,6 +107,18 @@ class ReminderRouting:
         claims.defer(work, owed, route.until, route.why)
         return Done()
 
+    def _can_wait(
+        self, held: datetime, owed: list[DueReminder], channel: Channel, work: UnitOfWork
+    ) -> bool:
+        """Put it off, unless the bank is live and by then it would be in vain."""
+        step = min(one.threshold for one in owed)
+        until = most_urgent_first(self.channels.free_from(held, channel, step, cap=False), step)
+        closes = min(closes_at(one.certificate.not_after, one.policy.window) for one in owed)
+        if until > closes and self.quota.is_live(work.at):
+            return False
+        claims.defer(work, owed, until, DeferralReason.FIRST_DAYS)
+        return True
+
     def _send(
         self,
         event: ReminderDue | MessageFailed,
@@ -109,6 +130,8 @@ class ReminderRouting:
         left: Sequence[Channel],
     ) -> SendReminder:
         failed = event.message if isinstance(event, MessageFailed) else None
+        if failed is None:
+            self.quota.reminded += 1
         # What else is owed goes along: it would find the day's text gone.
         also_due = self.due.also_due(customer, work) if failed else []
         every = [*owed, *also_due]

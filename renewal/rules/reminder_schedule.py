@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from renewal.rules.window import Phase, closes_at, opens_at, phase_at
@@ -73,6 +73,12 @@ def _opens_today(now: datetime, not_after: datetime, policy: Policy) -> bool:
     first = policy.window.before_days
     begins = start_of(day_of(not_after) - timedelta(days=first))
     return first in policy.ladder and begins <= now < opens_at(not_after, policy.window)
+
+
+def step_told_on(day: date, not_after: datetime, policy: Policy) -> int | None:
+    """The step of which a customer knows who was reminded on that day, and of no later one."""
+    left = (day_of(not_after) - day).days
+    return min((step for step in policy.ladder if left <= step), default=None)
 
 
 def next_moment(

@@ -165,6 +165,16 @@ def _texts_of(work: UnitOfWork, page: Sequence[int], since: datetime) -> dict[in
     }
 
 
+def reminded_since(work: UnitOfWork, since: datetime) -> int:
+    """How many reminders were claimed since then; what replaced one that failed does not count."""
+    query = sa.select(sa.func.count()).where(
+        messages.c.kind == "reminder",
+        messages.c.owed_at >= since,
+        messages.c.instead_of.is_(None),
+    )
+    return work.connection.scalar(query) or 0
+
+
 def same_mobile(work: UnitOfWork, whose: Collection[int]) -> dict[int, frozenset[int]]:
     """Of those of these customers whose mobile number is another's too: everybody who has it."""
     one, other = customers.alias(), customers.alias()

@@ -12,6 +12,7 @@ from renewal.db import outbox
 from renewal.eventlog import queries
 from renewal.store.renewals import is_taken_up
 from schema.events import Topic
+from schema.reasons import DeferralReason
 from schema.tables.log import dead_letters, events, inbox, offsets, parked
 from schema.tables.people import certificates
 from schema.tables.renewals import decisions, messages, renewals
@@ -103,6 +104,18 @@ def next_reminder(look: UnitOfWork) -> datetime | None:
     )
     found: datetime | None = look.connection.scalar(query)
     return found
+
+
+def held_on_first_days(look: UnitOfWork) -> int:
+    """Certificates whose reminder waits because the bank has gone live only lately."""
+    d = decisions.c
+    query = sa.select(sa.func.count(d.certificate.distinct())).where(
+        d.about == "reminder",
+        d.what == "deferred",
+        d.why == DeferralReason.FIRST_DAYS.value,
+        d.until > look.at,
+    )
+    return look.connection.scalar(query) or 0
 
 
 def events_since(look: UnitOfWork, places: Mapping[str, int], at_most: int) -> Sequence[Record]:

@@ -104,6 +104,7 @@ messages = sa.Table(
     sa.Column("address_hash", sa.LargeBinary),  # of where it went, as the customer's own
     sa.Column("about", sa.LargeBinary),  # the event of which a notice tells
 )
+sa.Index("ix_messages_owed_at", messages.c.owed_at, messages.c.id)
 _failed = messages.c.state == "undelivered"
 sa.Index(
     "ix_messages_failed",

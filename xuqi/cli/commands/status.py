@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from renewal.db.unit_of_work import UnitOfWork
     from renewal.delivery import Consumer
+    from renewal.rules.first_days import FirstDays
     from schema.state_machine import State
 
 _HELP = """目前狀態：各狀態數量、處理進度、擱置、無法處理的事件、下一件到期、排程主導者。
@@ -36,10 +37,12 @@ def command(ctx: click.Context, context: CliContext, *, as_json: bool) -> None:
     behind = _behind(context, away=_away(context))
     with context.store.snapshot() as look:
         told = _status(look, behind)
+        told["first_days"] = _first_days(look, context.settings.begins)
     told["serve"] = _serving(context)
     lines = [
         *_states(context, told),
         *_for_people(context, told),
+        *_first_days_line(context, told),
         "",
         *_consumers(context, told),
         "",
@@ -48,6 +51,37 @@ def command(ctx: click.Context, context: CliContext, *, as_json: bool) -> None:
     context.print_result(told, lines, as_json=as_json)
     if any(loop["given_up"] for loop in told["serve"]["loops"]):
         ctx.exit(REFUSED)
+
+
+def _first_days(look: UnitOfWork, first: FirstDays) -> dict[str, Any] | None:
+    """What is held because the bank has gone live only lately; ``None`` once that is over."""
+    from renewal.store import messages, reports  # noqa: PLC0415 - help needs none
+    from schema.taipei import day_of, start_of  # noqa: PLC0415 - as above
+
+    if not first.count_on(look.at):
+        return None
+    return {
+        "begins": first.begins,
+        "ends": first.ends,
+        "a_day": first.a_day or None,
+        "today": messages.reminded_since(look, start_of(day_of(look.at))),
+        "held": reports.held_on_first_days(look),
+    }
+
+
+def _first_days_line(context: CliContext, told: dict[str, Any]) -> list[str]:
+    first = told["first_days"]
+    if first is None:
+        return []
+    cap = f"{first['a_day']:,}" if first["a_day"] else "-"
+    return [
+        context.lang.pick(
+            f"上線初期：{first['begins']} 起，每日上限 {cap} 人到 {first['ends']} 前，"
+            f"今天已提醒 {first['today']:,}，延後 {first['held']:,} 張",
+            f"first days: from {first['begins']}, at most {cap} a day before {first['ends']}, "
+            f"{first['today']:,} reminded today, {first['held']:,} certificates held",
+        )
+    ]
 
 
 def _for_people(context: CliContext, told: dict[str, Any]) -> list[str]:
