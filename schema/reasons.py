@@ -142,6 +142,7 @@ class RefusalReason(ReasonCode):
     # of what was handed in
     BACKUP_UNREADABLE = "backup_unreadable"
     RELAY_AT_WORK = "relay_at_work"
+    RECONCILING = "reconciling"
 
 
 class RequestReason(ReasonCode):
@@ -716,6 +717,8 @@ class ReconcileReason(ReasonCode):
     CA_OTHER_REASON = "ca_other_reason"
     CARRIER_KNOWS_THE_END = "carrier_knows_the_end"
     CARRIER_KNOWS_NOTHING = "carrier_knows_nothing"
+    TOKEN_NEVER_READ = "token_never_read"
+    TOKEN_HOLDS_ANOTHER = "token_holds_another"
     NOT_ASKED = "outside_system_not_asked"
 
 

@@ -37,6 +37,7 @@ def serve_trial(home: Path, *, port: int) -> int:
     from simulation.trial import HOST, lines, open_trial  # noqa: PLC0415
     from simulation.trial_pages import trial_app  # noqa: PLC0415
     from simulation.trial_station import trial_station  # noqa: PLC0415
+    from xuqi.reconcile import comparisons  # noqa: PLC0415
     from xuqi.serving import http  # noqa: PLC0415
     from xuqi.serving.process import serve  # noqa: PLC0415
 
@@ -48,7 +49,13 @@ def serve_trial(home: Path, *, port: int) -> int:
         "後台／console": f"http://{HOST}:{port + 2}",
         "分行作業站／station": f"http://{HOST}:{port + 3}",
     }
-    console = console_app(app.store, app.policies, renderer=app.renderer, branches=("001", "002"))
+    console = console_app(
+        app.store,
+        app.policies,
+        renderer=app.renderer,
+        branches=("001", "002"),
+        comparisons=comparisons(lambda: app),
+    )
     served = http.mounted(http.Mount(path="", app=console, body_bytes=MAX_UPLOAD))
     with (
         http.listening(trial_app(trial, addresses), HOST, port + 1, setting="--port"),

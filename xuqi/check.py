@@ -111,7 +111,7 @@ def _findings(app: App, at_most: int | None, note: Callable[[str], None]) -> Ite
                 )
     yield from itertools.islice(_trail(app), at_most)
     yield from itertools.islice(_sealed(app), at_most)
-    if not hasattr(_ca(app), "certificates"):
+    if not has_list_of_ca(app):
         note(_NO_LIST)
         return
     kinds: Counter[str] = Counter()
@@ -209,6 +209,10 @@ def _given(app: App) -> CheckInput:
 def _ca(app: App) -> Any:  # noqa: ANN401 - its list is no part of the port
     """The CA; the demo's, which fails now and then, contains the real one."""
     return getattr(app.gateways.ca, "ca", app.gateways.ca)
+
+
+def has_list_of_ca(app: App) -> bool:
+    return hasattr(_ca(app), "certificates")
 
 
 def list_of_ca(app: App) -> Iterator[CaListing]:

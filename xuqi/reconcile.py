@@ -1,25 +1,30 @@
-"""Holds our books against those of the bank, the CA and the carriers; each difference is a code."""
+"""Compares our books with the bank, the CA, carriers and tokens; each difference is a code."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from back_office.reconciling import ReconciledDifference
 from renewal.errors import GatewayError, GatewayRefusedError
+from renewal.gateways.address import GatewayAddressError
 from renewal.gateways.bank.port import BookingStatus, Operation
 from renewal.gateways.sms.port import DeliveryReport
 from renewal.invariants.at_ca import compare
+from renewal.store import token_reads
 from schema.reasons import ReconcileReason
 from schema.tables.books import payments
 from schema.tables.renewals import messages, renewals
-from xuqi.check import list_of_ca
+from xuqi.check import has_list_of_ca, list_of_ca
+from xuqi.settings import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from back_office.reconciling import Comparisons
     from xuqi.bootstrap import App
 
 PAGE = 500
@@ -50,33 +55,40 @@ _CA = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReconciledDifference:
-    """``side``: who looks at it (bank, ca or carrier); ``key``: at what."""
-
-    side: str
-    code: ReconcileReason
-    key: str
+def comparisons(opened: Callable[[], App]) -> Comparisons:
+    """What compares with each side. ``opened``: the application, which opens what it asks."""
+    found: dict[str, Callable[[App], Iterator[ReconciledDifference]]] = {
+        "bank": _at_bank,
+        "ca": _ca,
+        "carrier": _carrier,
+        "token": _tokens,
+    }
+    return {side: partial(_guarded, side, find, opened) for side, find in found.items()}
 
 
 def reconcile(app: App) -> Iterator[ReconciledDifference]:
     """Yield each difference. Nothing is changed, here or there."""
-    yield from _guarded("bank", _bank(app))
-    yield from _guarded("bank", _bank_alone(app))
-    yield from _guarded("ca", _ca(app))
-    yield from _guarded("carrier", _carrier(app))
+    for find in comparisons(lambda: app).values():
+        yield from find()
 
 
-def _guarded(side: str, found: Iterator[ReconciledDifference]) -> Iterator[ReconciledDifference]:
+def _guarded(
+    side: str, find: Callable[[App], Iterator[ReconciledDifference]], opened: Callable[[], App]
+) -> Iterator[ReconciledDifference]:
     """A system that cannot be asked is a difference by itself; the others are still asked."""
     try:
-        yield from found
-    except GatewayError as error:
+        yield from find(opened())
+    except (GatewayError, GatewayAddressError, SettingsError) as error:
         key = type(error).__name__
         yield ReconciledDifference(side=side, code=ReconcileReason.NOT_ASKED, key=key)
 
 
 # --- the bank -------------------------------------------------------------------------------------
+
+
+def _at_bank(app: App) -> Iterator[ReconciledDifference]:
+    yield from _bank(app)
+    yield from _bank_alone(app)
 
 
 def _bank(app: App) -> Iterator[ReconciledDifference]:
@@ -143,6 +155,9 @@ def _bank_alone(app: App) -> Iterator[ReconciledDifference]:
 
 
 def _ca(app: App) -> Iterator[ReconciledDifference]:
+    if not has_list_of_ca(app):
+        yield ReconciledDifference(side="ca", code=ReconcileReason.NOT_ASKED, key="no list")
+        return
     with app.store.snapshot() as look:
         for name, key in compare(look, list_of_ca(app)):
             yield ReconciledDifference(side="ca", code=_CA[name], key=key)
@@ -169,3 +184,19 @@ def _carrier(app: App) -> Iterator[ReconciledDifference]:
                 continue
             code = ReconcileReason.CARRIER_KNOWS_THE_END
         yield ReconciledDifference(side="carrier", code=code, key=message)
+
+
+# --- the tokens -----------------------------------------------------------------------------------
+
+
+def _tokens(app: App) -> Iterator[ReconciledDifference]:
+    for code, query in (
+        (ReconcileReason.TOKEN_NEVER_READ, token_reads.never_read),
+        (ReconcileReason.TOKEN_HOLDS_ANOTHER, token_reads.read_otherwise),
+    ):
+        after, page = 0, [0]
+        while page:
+            with app.store.snapshot() as look:
+                page = list(query(look, after=after, at_most=PAGE))
+            for after in page:
+                yield ReconciledDifference(side="token", code=code, key=str(after))

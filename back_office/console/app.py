@@ -14,12 +14,14 @@ from back_office.console.log_in import LogInPages
 from back_office.console.money import MoneyPages
 from back_office.console.outgoing import MessagePages
 from back_office.console.policy_pages import PolicyPages
+from back_office.console.reconcile_pages import ReconcilePages
 from back_office.console.run_pages import RunPages
 from back_office.console.site import ConsoleSite, frame
 from back_office.console.tasks import TaskPages
 from back_office.console.token_pages import TokenLifePages
 from back_office.console.trail import AuditPages
 from back_office.messaging import Messaging
+from back_office.reconciling import Reconciling
 from back_office.runs.actions import RunActions
 from back_office.runs.limits import SHIPPED, ApprovalLimits
 from back_office.runs.plan import Planner
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from back_office.bank_log_in import StaffBankLogIn
+    from back_office.reconciling import Comparisons
     from renewal.db.engine import Store
     from renewal.rules.policies import Policies
     from templates.rendering import MessageRenderer
@@ -55,11 +58,12 @@ def console_app(
     https: bool = False,
     limits: ApprovalLimits = SHIPPED,
     bank_log_in: StaffBankLogIn | None = None,
+    comparisons: Comparisons | None = None,
 ) -> FastAPI:
     """
     The pages of the console. ``hosts``: the names that it is reached by; ``https``: a proxy
     before it speaks TLS with the browsers; ``limits``: of one approver; ``bank_log_in``: the
-    bank's own.
+    bank's own; ``comparisons``: with each system outside, where this process can ask them.
     """
     kit = Kit(
         face=FACE,
@@ -79,6 +83,7 @@ def console_app(
         renderer=renderer,
         settling=Settling(store),
         messaging=Messaging(store),
+        reconciling=Reconciling(store, comparisons or {}),
     )
     by_bank = _by_bank(site, bank_log_in) if bank_log_in else None
     parts = (
@@ -91,6 +96,7 @@ def console_app(
         TaskPages(site),
         TokenLifePages(site),
         MoneyPages(site),
+        ReconcilePages(site),
         ListPages(site),
         MessagePages(site),
         PolicyPages(site),

@@ -10,7 +10,7 @@ from fastapi import APIRouter
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 from starlette.responses import Response  # noqa: TC002 - FastAPI reads the annotations
 
-from renewal.store import alarms
+from renewal.store import alarms, reconciliations
 from renewal.store import console as queries
 from renewal.store import runs as run_queries
 from renewal.store.lanes import stopped_lanes
@@ -45,6 +45,7 @@ class Dashboard:
             weeks = queries.expiring_by_week(look, today, today + WEEKS * WEEK)
             open_alarms, stopped = alarms.open_alarms(look), stopped_lanes(look)
             runs = run_queries.listed(look, at_most=5)
+            reconciled = next(iter(reconciliations.newest(look)), None)
             deliveries = queries.deliveries(look, look.at - timedelta(days=1))
         products = sorted({product for _, product, _ in weeks})
         by_week = {(week, product): count for week, product, count in weeks}
@@ -55,5 +56,6 @@ class Dashboard:
         return kit.page(
             request, "console/dashboard.html", me=reader, here="dashboard", rows=rows,
             products=products, alarms=open_alarms, lanes=stopped, runs=runs, deliveries=deliveries,
+            reconciled=reconciled,
             most=max((sum(counts) for _, counts in rows), default=0),
         )  # fmt: skip

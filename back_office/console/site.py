@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from back_office.actions import BackOffice
     from back_office.messaging import Messaging
+    from back_office.reconciling import Reconciling
     from back_office.runs.actions import RunActions
     from back_office.runs.plan import Planner
     from back_office.settling import Settling
@@ -70,6 +71,7 @@ class ConsoleSite:
     renderer: MessageRenderer
     settling: Settling
     messaging: Messaging
+    reconciling: Reconciling
 
     def reader(self, request: Request, *roles: StaffRole) -> ConsoleReader:
         """

@@ -42,7 +42,7 @@ ROLES = {
 PAGES = ("/", "/runs", "/runs/new", "/inbox", "/certificates", "/certificates/1", "/dead-letters")
 WORK = (
     "/tasks", "/messages", "/tomorrow", "/calls", "/contacts", "/policies", "/customers/1/contact",
-    "/money", "/tokens", "/tokens/0a0b0c0d", "/tokens/0a0b0c0e", "/recordings",
+    "/money", "/reconcile", "/tokens", "/tokens/0a0b0c0d", "/tokens/0a0b0c0e", "/recordings",
 )  # fmt: skip
 
 

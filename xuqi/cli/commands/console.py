@@ -22,6 +22,7 @@ def command(cli: CliContext, host: str, port: int, names: tuple[str, ...], *, ht
     from back_office.console.app import MAX_UPLOAD, console_app  # noqa: PLC0415 - help needs none
     from web.guard import LOOPBACK  # noqa: PLC0415 - as above
     from xuqi.bank_log_in import staff_log_in  # noqa: PLC0415 - as above
+    from xuqi.reconcile import comparisons  # noqa: PLC0415 - as above
     from xuqi.serving import http  # noqa: PLC0415 - as above
 
     branches = [name.strip() for name in cli.settings.branches.split(",") if name.strip()]
@@ -34,6 +35,7 @@ def command(cli: CliContext, host: str, port: int, names: tuple[str, ...], *, ht
         https=https,
         limits=cli.bank.approval_limits(),
         bank_log_in=staff_log_in(cli.settings, cli.store.clock, cli.environment),
+        comparisons=comparisons(lambda: cli.app),
     )
     served = http.mounted(http.Mount(path="", app=pages, body_bytes=MAX_UPLOAD))
     stop = threading.Event()
