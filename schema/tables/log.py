@@ -81,6 +81,23 @@ dead_letters = sa.Table(
     sqlite_autoincrement=True,
 )
 
+_open = dead_letters.c.state == "open"
+sa.Index(
+    "ix_dead_letters_open",
+    dead_letters.c.consumer,
+    dead_letters.c.id,
+    sqlite_where=_open,
+    postgresql_where=_open,
+)
+sa.Index(
+    "ix_dead_letters_causes",
+    dead_letters.c.consumer,
+    dead_letters.c.why,
+    dead_letters.c.kind,
+    sqlite_where=_open,
+    postgresql_where=_open,
+)
+
 #: What a person would send instead; another person sends it, or throws it away.
 dead_letter_edits = sa.Table(
     "dead_letter_edits",
@@ -106,6 +123,9 @@ audit = sa.Table(
     sa.Column("os_user", sa.String(64)),  # whose process it was, whatever name was stated
     sa.Column("scheme", sa.SmallInteger),  # 2: chained with a key; none: of before
 )
+
+sa.Index("ix_audit_who", audit.c.who, audit.c.id)
+sa.Index("ix_audit_did", audit.c.did, audit.c.id)
 
 #: Which of two schedulers leads; the term only ever grows and fences a paused one off.
 leases = sa.Table(

@@ -89,6 +89,17 @@ sa.Index(
     postgresql_where=certificates.c.state.in_(("active", "suspended")),
 )
 
+# SQLite, without figures of what is in a column, would take it where another is far better.
+sa.Index("ix_certificates_state_postgresql", certificates.c.state, certificates.c.id).ddl_if(
+    dialect="postgresql"
+)
+_rests = sa.or_(
+    customers.c.mobile_bad.is_not(None),
+    customers.c.mail_bad.is_not(None),
+    customers.c.codes_bad.is_not(None),
+)
+sa.Index("ix_customers_resting", customers.c.id, sqlite_where=_rests, postgresql_where=_rests)
+
 _covered = ("customer", "version")
 
 

@@ -9,8 +9,19 @@ import pytest
 import sqlalchemy as sa
 
 from renewal.delivery import dead_letters, inbox
+from renewal.delivery.dead_letters import LetterFilter
 from renewal.eventlog import queries
-from renewal.store import certificates, renewals
+from renewal.store import (
+    certificates,
+    console,
+    messages,
+    people,
+    renewals,
+    runs,
+    tasks,
+    tokens,
+)
+from schema.states import TaskState
 from tests.scenario.stores import NOON, opened, sqlite_url
 
 if TYPE_CHECKING:
@@ -28,6 +39,9 @@ WINDOW: dict[str, Any] = {
     "after": None,
     "at_most": 500,
 }
+ALL_CERTIFICATES: dict[str, Any] = {
+    "product": None, "state": None, "customer": None, "until": None, "after": 7, "at_most": 51,
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -88,6 +102,72 @@ INDEXED: dict[str, tuple[str, Query]] = {
     "the next page of dead letters": (
         "dead_letters USING INTEGER PRIMARY KEY (rowid>?)",
         lambda look: dead_letters.list_open(look, after=7),
+    ),
+    "a page of messages": (
+        "messages USING INDEX ix_messages_owed_at",
+        lambda look: console.messages_page(look, state=None, kind=None, before="", at_most=51),
+    ),
+    "a page of messages of one state": (
+        "messages USING INDEX ix_messages_owed_at",
+        lambda look: console.messages_page(
+            look, state="claimed", kind=None, before=f"{NOON.isoformat()} M1", at_most=51
+        ),
+    ),
+    "messages of the last day": (
+        "messages USING INDEX ix_messages_owed_at (owed_at>?)",
+        lambda look: messages.reminded_since(look, NOON),
+    ),
+    "a page of certificates": (
+        "certificates USING INTEGER PRIMARY KEY (rowid>?)",
+        lambda look: console.certificates_page(look, **ALL_CERTIFICATES),
+    ),
+    "a customer's certificates": (
+        "certificates USING INDEX ix_certificates_customer (customer=?",
+        lambda look: console.certificates_page(look, **(ALL_CERTIFICATES | {"customer": 7})),
+    ),
+    "dead letters of one consumer": (
+        "dead_letters USING INDEX ix_dead_letters_open (consumer=? AND id>?)",
+        lambda look: dead_letters.list_open(look, after=7, chosen=LetterFilter(consumer="billing")),
+    ),
+    "how many dead letters there are": (
+        "dead_letters USING INDEX ix_dead_letters_open",
+        lambda look: dead_letters.count(look, LetterFilter()),
+    ),
+    "addresses that rest": (
+        "customers USING INDEX ix_customers_resting (id>?)",
+        lambda look: people.with_resting_address(look, after=7, at_most=51),
+    ),
+    "the trail": (
+        "SCAN audit",
+        lambda look: console.audit_page(look, who=None, before=None, at_most=51),
+    ),
+    "the trail of one person": (
+        "audit USING INDEX ix_audit_who (who=? AND id<?)",
+        lambda look: console.audit_page(look, who="lin", before=7, at_most=51),
+    ),
+    "one act on the trail": (
+        "audit USING INDEX ix_audit_did (did=?",
+        lambda look: console.audit_page(look, who=None, did="find", before=None, at_most=51),
+    ),
+    "a page of tokens": (
+        "tokens USING INDEX sqlite_autoindex_tokens_1 (serial>?)",
+        lambda look: tokens.listed(look, state=None, after="0a"),
+    ),
+    "a page of tasks": (
+        "tasks USING INTEGER PRIMARY KEY (rowid>?)",
+        lambda look: tasks.listed(look, state=TaskState.OPEN, after=7),
+    ),
+    "a page of runs": (
+        "runs USING INTEGER PRIMARY KEY (rowid<?)",
+        lambda look: runs.listed(look, before=7),
+    ),
+    "a page of a run's items": (
+        "run_items USING INDEX sqlite_autoindex_run_items_1 (run=? AND number>?)",
+        lambda look: runs.items(look, 1, after=7),
+    ),
+    "a page of renewals": (
+        "renewals USING INDEX sqlite_autoindex_renewals_1 (id>?)",
+        lambda look: renewals.listed(look, state=None, after="R1", at_most=51),
     ),
     "certificates to announce": (
         "certificates USING COVERING INDEX ix_certificates_to_announce_sqlite (product=? AND",
