@@ -10,6 +10,7 @@ from back_office.imports.customer_row import BadFieldError, plain, read_mail, re
 from renewal.db.retry import retry_on_conflict
 from renewal.errors import ReasonedError, XuqiError
 from renewal.lifecycle import tasks
+from renewal.lifecycle.addresses import change_customer, new_address
 from renewal.store import audit
 from renewal.store import certificates as certificate_queries
 from schema.reasons import RefusalReason
@@ -56,7 +57,7 @@ class ContactChanges:
             changes = _changes(work, row, asked)
             if not changes:
                 raise ReasonedError(RefusalReason.NOTHING_CHANGED)
-            work.customers.change(row, **changes)
+            change_customer(work, row, changes)
             if asked.mobile and "mobile_hash" in changes:
                 for certificate in certificate_queries.of_customers(work, [customer]):
                     tasks.number_found(work, certificate, who=who, why=why)
@@ -72,8 +73,6 @@ def _changes(work: UnitOfWork, row: Customer, asked: NewContact) -> dict[str, ob
         typed = getattr(asked, name)
         if typed is not None:
             changes |= _address(work, row, name, typed)
-    if any(f"{name}_hash" in changes for name in ("mobile", "mail")):
-        changes["contact_version"] = row.contact_version + 1
     if asked.opted_out is not None and asked.opted_out != row.opted_out:
         changes["opted_out"] = asked.opted_out
     if asked.locale is not None and asked.locale != row.locale:
@@ -88,16 +87,4 @@ def _address(work: UnitOfWork, row: Customer, name: str, typed: str) -> dict[str
         value = read_mobile(plain(typed), []) if name == "mobile" else read_mail(plain(typed))
     except BadFieldError as error:
         raise BadFieldError(error.reason, name) from error  # it does not quote the value
-    column = f"customers.{name}"
-    hashed = work.cipher.hash(value, column) if value else None
-    if hashed == getattr(row, f"{name}_hash"):
-        return {}
-    changes: dict[str, object] = {
-        f"{name}_sealed": work.cipher.seal(value, column, row.id) if value else None,
-        f"{name}_hash": hashed,
-        f"{name}_bad": None,
-        f"{name}_bad_until": None,
-    }
-    if name == "mobile":
-        changes |= {"codes_bad": None, "codes_bad_until": None}
-    return changes
+    return new_address(work, row, name, value)

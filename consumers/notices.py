@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar
 
-from consumers.message_writing import Sending, write_message
+from consumers import replaced_addresses
+from consumers.message_writing import Sending, life_of_text, notice_id, write_message
 from consumers.notice_table import KINDS, Notice, NoticeSubject, TextTime, notice_of
 from consumers.outbound import (
     Carriers,
@@ -24,6 +24,7 @@ from consumers.outbound import (
     send,
     withheld,
 )
+from consumers.replaced_addresses import NotifyReplacedAddress
 from renewal.gateways.sms.port import GatewayMisconfiguredError, Lane
 from renewal.ledger import fee_postings
 from renewal.lifecycle.messages import carrier_said
@@ -33,7 +34,6 @@ from renewal.rules.contact_hours import (
     NOTICE_HOURS,
     Calendar,
     allowed_from,
-    hours_end,
 )
 from renewal.rules.suppression import SMS_A_DAY, Contact, cap_ends
 from renewal.store.messages import texts_since
@@ -58,9 +58,6 @@ if TYPE_CHECKING:
 SECOND = "-2"
 #: Who has asked longer ago does not sit and wait for the answer.
 ANSWERS_WITHIN = timedelta(hours=1)
-#: A text that answers somebody, or is sent in the night because he must hear it, is dropped when it
-#: could not be delivered for so long; any other one at the end of the hours for texts.
-LIVES_AT_LEAST = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ class Notices:
         e.Topic.CERTIFICATES.value,
         e.Topic.REMINDERS.value,
     )
-    kinds: ClassVar[tuple[type[e.Event], ...]] = (*KINDS, e.MessageFailed)
+    kinds: ClassVar[tuple[type[e.Event], ...]] = (*KINDS, e.AddressReplaced, e.MessageFailed)
     if_interrupted: ClassVar[IfInterrupted] = IfInterrupted.ASK
 
     carriers: Carriers
@@ -99,6 +96,7 @@ class Notices:
     def preload(self, events: Sequence[e.Event], work: UnitOfWork) -> None:
         self.carriers.gate.look(work)
         work.messages.load(event.message for event in events if isinstance(event, e.MessageFailed))
+        events = replaced_addresses.preload(events, work)
         work.renewals.load(event.renewal for event in events if hasattr(event, "renewal"))
         events = [told for event in events if (told := _told_of(event, work)) is not None]
         work.recordings.load(
@@ -114,7 +112,7 @@ class Notices:
         keys = [notice_of(event).certificate(event, work) for event in events]
         work.certificates.load(keys)
         work.customers.load(work.certificates.get(key).customer for key in keys)
-        ids = [_message_id(event) for event in events]
+        ids = [notice_id(event) for event in events]
         work.messages.load([*ids, *map(_second, ids)])
         texted = {
             customer.id
@@ -127,7 +125,15 @@ class Notices:
 
     def prepare(
         self, event: e.Event, work: UnitOfWork, *, outcome_unknown: bool
-    ) -> SendNotice | Outcome:
+    ) -> SendNotice | NotifyReplacedAddress | Outcome:
+        if isinstance(event, e.AddressReplaced):
+            return replaced_addresses.prepare(
+                event,
+                work,
+                renderer=self.renderer,
+                calendar=self.calendar,
+                outcome_unknown=outcome_unknown,
+            )
         told = _told_of(event, work)
         if told is None:
             return Done()  # a reminder or a code that has failed is no matter of ours
@@ -164,7 +170,7 @@ class Notices:
                 channel=channel,
                 lane=Lane.REMINDERS if notice.urges else Lane.CODES,
                 since=work.at,
-                valid_for=_valid_for(work.at, self.calendar) if channel is Channel.SMS else None,
+                valid_for=life_of_text(work.at, self.calendar) if channel is Channel.SMS else None,
             ),
             renderer=self.renderer,
             work=work,
@@ -176,7 +182,7 @@ class Notices:
             kind=facts.message,
             customer=customer.id,
             renewal=renewal,
-            instead_of=_message_id(event) if tried else None,
+            instead_of=notice_id(event) if tried else None,
             about=encode(event),
         )
         claimed = (known.claimed_at if known else None) or work.at
@@ -214,20 +220,29 @@ class Notices:
             return allowed_from(since, Channel.SMS, self.calendar)
         return allowed_from(since, Channel.SMS, self.calendar, hours=NOTICE_HOURS)
 
-    def carry_out(self, order: SendNotice) -> HandedOver | SendFailed | Withheld:
+    def carry_out(
+        self, order: SendNotice | NotifyReplacedAddress
+    ) -> HandedOver | SendFailed | Withheld:
         try:
             return send(self.carriers, order.out)
         except GatewayMisconfiguredError as error:
             return withheld(error)
 
-    def preload_orders(self, orders: Sequence[SendNotice], work: UnitOfWork) -> None:
+    def preload_orders(
+        self, orders: Sequence[SendNotice | NotifyReplacedAddress], work: UnitOfWork
+    ) -> None:
         work.messages.load(order.out.message for order in orders)
 
     def conclude(
-        self, order: SendNotice, answer: HandedOver | SendFailed | Withheld, work: UnitOfWork
+        self,
+        order: SendNotice | NotifyReplacedAddress,
+        answer: HandedOver | SendFailed | Withheld,
+        work: UnitOfWork,
     ) -> Outcome:
         if isinstance(answer, Withheld):
             return kept(work, order.out, answer)
+        if isinstance(order, NotifyReplacedAddress):
+            return replaced_addresses.conclude(order, answer, work, self.carriers.gate)
         record_result(work, order.out, answer, self.carriers.gate)
         failed = isinstance(answer, SendFailed)
         work.record_decision(
@@ -269,22 +284,16 @@ def _attempt(event: e.Event, work: UnitOfWork) -> tuple[str, Message | None, str
     """
     The message that is to go or has gone last, its row, and the channel that was tried before it.
     """
-    first = work.messages.find(_message_id(event))
+    first = work.messages.find(notice_id(event))
     gone = {MessageState.UNDELIVERED, MessageState.UNCERTAIN}
     if first is None or first.state not in gone:
-        return _message_id(event), first, None
+        return notice_id(event), first, None
     second = _second(first.id)
     return second, work.messages.find(second), first.channel
 
 
 def _second(message: str) -> str:
     return f"{message}{SECOND}"
-
-
-def _valid_for(now: datetime, calendar: Calendar) -> timedelta:
-    # What somebody waits for goes in the closed half as well (step 0).
-    ends = hours_end(now, calendar) or hours_end(now, calendar, step=0)
-    return max(ends - now if ends else LIVES_AT_LEAST, LIVES_AT_LEAST)
 
 
 def _channel(notice: Notice, customer: Customer, at: datetime, tried: str | None) -> Channel | None:
@@ -300,7 +309,3 @@ def _is_awaited(about: NoticeSubject) -> bool:
     if isinstance(about.event, e.FeePaid):
         asked = about.work.payments.get(about.event.payment).asked_at
     return asked is not None and about.work.at - asked <= ANSWERS_WITHIN
-
-
-def _message_id(event: e.Event) -> str:
-    return "N" + hashlib.sha256(event.identity.encode()).hexdigest()[:20]

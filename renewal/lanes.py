@@ -15,6 +15,7 @@ from renewal.rules.lanes import MANY_IN_A_ROW, UNKNOWN_IN_A_ROW, tried_every
 from renewal.store import alarms, lanes
 from renewal.store import messages as message_queries
 from renewal.store.alarms import Kind
+from renewal.store.messages import FORMER_ADDRESS
 from schema.policy import Channel
 
 if TYPE_CHECKING:
@@ -152,12 +153,17 @@ def reported(work: UnitOfWork, message: Message, code: str | None) -> None:
         got_through(work, f"{lane}{REPORTS}")
     elif message.channel == Channel.SMS and known(code) is ErrorClass.CONFIGURATION:
         refused_us(work, lane, code, message.address_hash)
-    else:
+    elif message.kind != FORMER_ADDRESS:  # that it is dead is no wonder, and no word on the lane
         failed(work, f"{lane}{REPORTS}", code, message.address_hash)
 
 
 def _lane_of_message(message: Message) -> str:
-    hurried = message.kind not in {"reminder", "not-collected", "invited"}
+    hurried = message.kind not in {
+        "reminder",
+        "not-collected",
+        "invited",
+        FORMER_ADDRESS,
+    }
     return lane_of(message.channel, Lane.CODES if hurried else Lane.REMINDERS)
 
 

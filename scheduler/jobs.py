@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from producers import certificates as producer
 from producers import renewals as renewal_producer
 from renewal.lifecycle import recordings
+from renewal.lifecycle.addresses import KEPT_FOR
 from renewal.lifecycle.certificates import leave_window
 from renewal.lifecycle.renewals import WAITS_FOR_CUSTOMER
 from renewal.rules import reminder_schedule
 from renewal.store import certificates as queries
 from renewal.store import recordings as recording_queries
 from renewal.store import renewals as renewal_queries
+from renewal.store import replaced_addresses
 from schema.states import RenewalState
 from schema.taipei import whole_second
 
@@ -162,13 +164,19 @@ def remind(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: in
 def tend(store: Store, policies: Policies, *, page: int = PAGE) -> Scan:
     """
     Abandon stale renewals, send collection reminders, and refund payments for renewals that can no
-    longer take place, and raise what a branch has not recorded in time.
+    longer take place, raise what a branch has not recorded in time, and forget replaced addresses.
 
     Only what waits for the customer is abandoned: while the answer of the bank or the CA is not
     known, a renewal stays as it is.
     """
     acted = _waiting(store, policies, page) + _paid_in_vain(store, policies, page)
-    return Scan(announced=acted + _not_recorded(store, page))
+    return Scan(announced=acted + _not_recorded(store, page) + _forgotten(store))
+
+
+def _forgotten(store: Store) -> int:
+    """A replaced address that could not be told of it in time is personal data without a use."""
+    with store.transaction() as work:
+        return replaced_addresses.forget_older(work, work.at - KEPT_FOR)
 
 
 def _not_recorded(store: Store, page: int) -> int:

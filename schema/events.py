@@ -198,6 +198,19 @@ class TokenJobExpired(CustomersRenewal, frozen=True, kw_only=True, tag="token-jo
     """A renewal that waited at a branch for its token was given up: nobody came."""
 
 
+class AddressReplaced(Event, frozen=True, kw_only=True, tag="address-replaced.v1"):
+    """A customer's telephone number or mail address was changed or taken away."""
+
+    topic: ClassVar[Topic] = Topic.REMINDERS
+    customer: int
+    contact_version: int  #: counts the changes of this customer's addresses
+    channel: str  #: which one: sms | mail
+
+    @property
+    def key(self) -> str:  # one that cannot be reached any more keeps no reminder waiting
+        return f"address-{self.customer}-{self.contact_version}-{self.channel}"[:MAX_KEY]
+
+
 class MessageFailed(Event, frozen=True, kw_only=True, tag="message-failed.v1"):
     """A message did not reach its customer, or nothing was heard of it for too long."""
 

@@ -269,6 +269,19 @@ class TransfersMessage(CertificateMessage):
     due: datetime  #: by when the branch is to record it
 
 
+@dataclass(frozen=True, kw_only=True)
+class AddressReplacedMessage(MessageContext):
+    """
+    To an address that is a customer's no longer. It names neither the new address nor the customer:
+    somebody else may have this one by now.
+    """
+
+    message: ClassVar[str] = "address-replaced"
+
+    is_mobile: bool  #: the telephone number; else the mail address
+    at: datetime
+
+
 MESSAGES: tuple[type[MessageContext], ...] = (
     ReminderMessage,
     NotCollectedMessage,
@@ -285,4 +298,5 @@ MESSAGES: tuple[type[MessageContext], ...] = (
     ExpiredMessage,
     JobExpiredMessage,
     TransfersMessage,
+    AddressReplacedMessage,
 )

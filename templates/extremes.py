@@ -47,6 +47,8 @@ class One(TypedDict):
 def everything() -> Iterator[contexts.MessageContext]:
     yield from reminders()
     yield from codes()
+    for is_mobile, moment in product((True, False), MOMENTS):
+        yield contexts.AddressReplacedMessage(is_mobile=is_mobile, at=moment)
     for name, moment in product(NAMES, MOMENTS):
         yield from about_one_certificate(name, moment)
 

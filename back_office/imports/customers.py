@@ -15,6 +15,7 @@ from back_office.imports.report import ImportFinding, ImportReport, RowPlace, Ta
 from back_office.imports.table import read_table
 from renewal.db.rows import Customer, Enrolment
 from renewal.db.spill_set import SpillSet
+from renewal.lifecycle.addresses import change_customer, new_address
 from renewal.store import import_queries
 from schema.reasons import FindingReason, ImportedChange
 from schema.tables.people import customers
@@ -317,7 +318,7 @@ class _Batch:
             self._name_reference(row, its, customer)
             return "unchanged", ()
         if not self.dry_run:
-            self.known[its.reference] = self.work.customers.change(customer, **changes)
+            self.known[its.reference] = change_customer(self.work, customer, changes)
         return "changed", tuple(_in_words(changes, customer))
 
     def _name_reference(self, row: CustomerRow, its: CustomerMarks, customer: Customer) -> None:
@@ -362,19 +363,9 @@ class _Batch:
     def _changes(self, row: CustomerRow, customer: Customer) -> dict[str, object]:
         changes: dict[str, object] = {}
         for name in ADDRESSES:
-            value, column = getattr(row, name), f"customers.{name}"
-            if value is UNSET or self._hash(value, column) == getattr(customer, f"{name}_hash"):
-                continue
-            # The carrier's verdict was about the old address; codes go to the new one only.
-            changes |= {
-                f"{name}_sealed": self._seal(value, column, customer.id),
-                f"{name}_hash": self._hash(value, column),
-                f"{name}_bad": None,
-                f"{name}_bad_until": None,
-                "contact_version": customer.contact_version + 1,
-            }
-            if name == "mobile":
-                changes |= {"codes_bad": None, "codes_bad_until": None}
+            value = getattr(row, name)
+            if value is not UNSET:
+                changes |= new_address(self.work, customer, name, value)
         if changes and customer.reference_sealed is None:
             changes["reference_sealed"] = self._seal(
                 row.reference, "customers.reference", customer.id

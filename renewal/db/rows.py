@@ -10,7 +10,7 @@ import sqlalchemy as sa  # noqa: TC002 - msgspec reads the annotations
 
 from schema.states import CertificateState
 from schema.tables.books import payments
-from schema.tables.people import certificates, customers, enrolments
+from schema.tables.people import certificates, customers, enrolments, replaced_addresses
 from schema.tables.renewals import challenges, messages, renewals
 from schema.tables.runs import run_items, runs
 from schema.tables.tasks import tasks
@@ -50,6 +50,22 @@ class Customer(Row, frozen=True):
     codes_bad: str | None = None
     codes_bad_until: datetime | None = None
     reference_sealed: bytes | None = None
+
+
+class ReplacedAddress(Row, frozen=True):
+    table: ClassVar[sa.Table] = replaced_addresses
+
+    customer: int
+    contact_version: int
+    channel: str
+    address_sealed: bytes
+    address_hash: bytes
+    replaced_at: datetime
+
+    @property
+    def sealed_row(self) -> str:
+        """What its sealed value is bound to."""
+        return f"{self.customer}/{self.contact_version}/{self.channel}"
 
 
 class Enrolment(Row, frozen=True):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 WHO_HAS = 10_000
 
 
+#: What a message is that tells a replaced address of the change.
+FORMER_ADDRESS = "address-replaced"
 #: The word for a code that is known not to have been handed over.
 NOT_TAKEN = "not taken"
 
@@ -150,7 +152,7 @@ def _texts_of(work: UnitOfWork, page: Sequence[int], since: datetime) -> dict[in
         .where(
             key_in(messages.c.customer, page),
             messages.c.channel == "sms",
-            messages.c.kind != "code",
+            messages.c.kind.not_in(("code", FORMER_ADDRESS)),  # this goes to another number
             # One that was claimed the day before may have been handed over only today.
             sa.or_(
                 messages.c.handed_at >= since,

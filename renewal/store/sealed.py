@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from renewal.db.encryption import ROW_BOUND, SealBrokenError
 from schema.tables.books import payments
-from schema.tables.people import certificates, customers, enrolments
+from schema.tables.people import certificates, customers, enrolments, replaced_addresses
 from schema.tables.renewals import renewals
 from schema.tables.staff import emergency_accounts
 from schema.tables.tokens import recordings
@@ -49,6 +49,14 @@ def _columns() -> Iterator[SealedColumn]:
     yield SealedColumn(renewals.c.fee_account_sealed, (renewals.c.id,))
     yield SealedColumn(payments.c.account_sealed, (payments.c.id,))
     yield SealedColumn(enrolments.c.account_sealed, (enrolments.c.customer, enrolments.c.product))
+    yield SealedColumn(
+        replaced_addresses.c.address_sealed,
+        (
+            replaced_addresses.c.customer,
+            replaced_addresses.c.contact_version,
+            replaced_addresses.c.channel,
+        ),
+    )
     yield SealedColumn(emergency_accounts.c.totp_sealed, (emergency_accounts.c.name,))
     yield SealedColumn(key_copies.c.opener_sealed, (key_copies.c.customer, key_copies.c.id))
     yield SealedColumn(recordings.c.codes_sealed, (recordings.c.renewal,))

@@ -35,6 +35,18 @@ customers = sa.Table(
     sa.Column("reference_sealed", sa.LargeBinary),  # the bank's own customer number
 )
 
+#: Where a customer was reached before: kept until that address has been told of the change.
+replaced_addresses = sa.Table(
+    "replaced_addresses",
+    metadata,
+    sa.Column("customer", sa.ForeignKey("customers.id"), primary_key=True),
+    sa.Column("contact_version", sa.Integer, primary_key=True),  # which of the changes it was
+    sa.Column("channel", sa.String(8), primary_key=True),  # sms | mail
+    sa.Column("address_sealed", sa.LargeBinary, nullable=False),
+    sa.Column("address_hash", sa.LargeBinary, nullable=False),
+    sa.Column("replaced_at", UtcDateTime, nullable=False, index=True),
+)
+
 enrolments = sa.Table(
     "enrolments",
     metadata,

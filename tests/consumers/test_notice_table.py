@@ -14,8 +14,8 @@ from templates import contexts
 from templates.rendering import LOCALES
 
 PARTS = {"mail": ("subject.{}.txt", "body.{}.txt", "body.{}.html"), "sms": ("sms.{}.txt",)}
-#: Of other consumers: reminders, and codes.
-NOT_NOTICES = {"reminder", "code", "branch-call", "token-locked"}
+#: Of other consumers: reminders, and codes; and of no certificate: a replaced address.
+NOT_NOTICES = {"reminder", "code", "address-replaced", "branch-call", "token-locked"}
 
 
 def row_of(kind: type[e.Event]) -> Notice:
@@ -26,7 +26,7 @@ def test_an_event_has_one_row() -> None:
     rows = Counter(kind for notice in NOTICES for kind in notice.events)
 
     assert set(rows.values()) == {1}
-    assert set(Notices.kinds) == {*KINDS, e.MessageFailed}
+    assert set(Notices.kinds) == {*KINDS, e.AddressReplaced, e.MessageFailed}
 
 
 @pytest.mark.parametrize("notice", NOTICES, ids=lambda notice: notice.events[0].__name__)
