@@ -38,7 +38,7 @@ DONE, DECLINED, NEVER_SEEN = BookingStatus.DONE, BookingStatus.REFUSED, BookingS
 SAID_BY_THE_BANK = {
     "funds": REFUSED,
     "account": REFUSED,
-    "refused before": REFUSED,
+    "refused before": OURS,
     "told": REFUSED,
     "amount": OURS,
     "of": OURS,

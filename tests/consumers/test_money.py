@@ -150,6 +150,36 @@ def test_a_bank_that_refuses_to_end_a_hold_is_a_matter_for_staff(
     assert_books_agree(world)
 
 
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_refusal_of_ours_that_was_mended_is_not_held_against_the_customer(
+    world: Scenario,
+    heard: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    renewal = world.requested(CARD)
+    station = world.station(CARD)
+    world.drain()
+    station.take()
+    station.work()
+    with world.house.store.transaction() as work:
+        row = work.renewals.get(renewal.id)
+        work.renewals.change(row, fee_amount=0)
+    if not heard:
+        world.weather.bank = once_at_bank("hold", "lost")
+    world.drain_over(timedelta(hours=2), step=timedelta(minutes=10))
+    [(letter,)] = world.rows("SELECT id FROM dead_letters WHERE state = 'open'")
+    with world.house.store.transaction() as work:
+        row = work.renewals.get(renewal.id)
+        work.renewals.change(row, fee_amount=FEE)
+    world.house.back_office.replay_dead_letter(letter, who="teller 7", why="mended")
+
+    world.drain()
+
+    assert [op for op, _ in world.booked()] == ["hold"]
+    assert world.renewal(renewal.id).fee_state == "held"
+    assert world.rows("SELECT id FROM messages WHERE kind = 'refused'") == []
+    assert_books_agree(world)
+
+
 @pytest.mark.parametrize("end", ["staff", "stopped"])
 def test_a_hold_that_was_done_unheard_is_given_back_when_the_renewal_has_ended(
     world: Scenario, end: str

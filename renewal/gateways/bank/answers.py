@@ -33,11 +33,12 @@ class BankRow:
 ANSWERS: Final = (
     BankRow(BankRefusal.FUNDS, Meaning.REFUSED, "the customer's account has not so much"),
     BankRow(BankRefusal.ACCOUNT, Meaning.REFUSED, "the customer's account is closed or another's"),
-    BankRow(BankRefusal.BEFORE, Meaning.REFUSED, "an id that was declined stays declined"),
     BankRow(BankRefusal.TOLD, Meaning.REFUSED, "declined by hand"),
     BankRow(BankRefusal.AMOUNT, Meaning.OURS, "the amount comes from our policy"),
     BankRow(BankRefusal.OF, Meaning.OURS, "we name a booking that the bank has not"),
     BankRow(BankRefusal.ENDED, Meaning.OURS, "our books and the bank's differ on the hold"),
+    # The first refusal was concluded, or would have been inquired for: so it was ours.
+    BankRow(BankRefusal.BEFORE, Meaning.OURS, "we ask anew for what was declined before"),
     BankRow(BankRefusal.OTHER_CONTENT, Meaning.OURS, "we gave one id to two bookings"),
 )
 _MEANINGS: Final = {row.code: row.means for row in ANSWERS}

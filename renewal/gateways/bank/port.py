@@ -40,14 +40,15 @@ class CoreBanking(Protocol):
 
         Raises:
             GatewayUnavailableError: not done; try later.
-            GatewayRefusedError: declined; this id stays declined, a new try is a new id.
+            GatewayRefusedError: declined; this id stays declined, a new try is a new id. A refusal
+                of what we have sent (``answers.Meaning.OURS``) uses up no id: nobody has decided.
             GatewayUnsureError: the answer was lost; ask ``inquire``.
         """
         ...
 
     def inquire(self, booking_id: str) -> BookingStatus:
         """
-        Say what became of a booking.
+        Say what became of a booking; of one that was refused as ours: it was never seen.
 
         Raises:
             GatewayUnavailableError: the bank cannot be asked now.

@@ -20,7 +20,8 @@ from renewal.errors import (
 )
 from renewal.gateways.activity_log import ActivityLog
 from renewal.gateways.address import GatewayAddressError
-from renewal.gateways.bank.answers import BankRefusal
+from renewal.gateways.answers import Meaning
+from renewal.gateways.bank.answers import BankRefusal, meaning_of
 from renewal.gateways.bank.embedded.bookings import Bookings
 from renewal.gateways.bank.embedded.database import BankDatabase, ReplayPosition
 from renewal.gateways.bank.port import Booking, BookingStatus, Operation
@@ -166,6 +167,8 @@ class EmbeddedBank:
             self._write(booking, "duplicate")
             return None
         code = self._why_refused(booking, fault) if seen is None else BankRefusal.BEFORE
+        if code not in {None, BankRefusal.BEFORE} and meaning_of(code or "") is Meaning.OURS:
+            return code  # no line: once it is mended, the same id may be booked
         done = "lost" if fault == "lost" else "ok"
         self._write(booking, done if code is None else "refused")
         return code
