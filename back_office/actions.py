@@ -79,7 +79,7 @@ class BackOffice:
             object_ = f"certificate {certificate}"
             audit.write(work, who=who, did="start renewal", object_=object_, why=why)
             row = work.certificates.get(certificate)
-            self._check_branch(row, branch)
+            self.check_branch(row, branch)
             return request(work, row, self.policies, branch=branch)
 
     @retry_on_conflict
@@ -98,10 +98,10 @@ class BackOffice:
             object_ = f"certificate {certificate}, token {serial}"
             audit.write(work, who=who, did="replace token", object_=object_, why=why)
             row = work.certificates.get(certificate)
-            self._check_branch(row, branch)
+            self.check_branch(row, branch)
             return request(work, row, self.policies, branch=branch, blank_token=serial)
 
-    def _check_branch(self, certificate: Certificate, branch: str | None) -> None:
+    def check_branch(self, certificate: Certificate, branch: str | None) -> None:
         """A job for a branch without a station would wait for ever (F7)."""
         if branch is not None and self.branches and branch not in self.branches:
             known = ", ".join(sorted(self.branches))

@@ -77,7 +77,7 @@ def console_app(
         store=store,
         policies=policies,
         staff=Staff(store, are_open=bank_log_in is None or not bank_log_in.alone),
-        back_office=BackOffice(store, policies),
+        back_office=BackOffice(store, policies, frozenset(branches)),
         planner=Planner(store, policies, branches),
         runs=RunActions(store, policies, limits),
         renderer=renderer,

@@ -111,10 +111,12 @@ class CertificatePages:
                 raise PageError("E9404")
             person = person_of(look, row.customer, open_=False)
             renewals = queries.renewals_of(look, certificate)
+            payments = renewal_queries.payments_for(look, certificate, MAX_PAYMENTS)
             story = list(renewal_queries.story_of(look, certificate))
         return self.site.kit.page(
             request, "console/certificate.html", me=reader, here="certificates", row=row,
-            person=person, renewals=renewals, story=story, state=CertificateState(row.state),
+            person=person, renewals=renewals, payments=payments, story=story,
+            state=CertificateState(row.state),
             notice=self.site.notice(request), may_act=reader.may(StaffRole.OPERATOR), kinds=KINDS,
             unmasked=None, fee_states=SETTLED_FEES, reasons=REASONS,
         )  # fmt: skip
@@ -169,10 +171,12 @@ class CertificatePages:
             row = work.certificates.get(certificate)
             person = person_of(work, row.customer, open_=True)
             renewals = queries.renewals_of(work, certificate)
+            payments = renewal_queries.payments_for(work, certificate, MAX_PAYMENTS)
             story = list(renewal_queries.story_of(work, certificate))
         return self.site.kit.page(
             request, "console/certificate.html", me=reader, here="certificates", row=row,
-            person=person, renewals=renewals, story=story, state=CertificateState(row.state),
+            person=person, renewals=renewals, payments=payments, story=story,
+            state=CertificateState(row.state),
             notice=None, may_act=reader.may(StaffRole.OPERATOR), kinds=KINDS, unmasked=why,
             fee_states=SETTLED_FEES, reasons=REASONS,
         )  # fmt: skip
@@ -214,7 +218,11 @@ class CertificatePages:
 
 
 #: What a person may find out at the bank.
-SETTLED_FEES = (FeeState.HELD, FeeState.CAPTURED, FeeState.VOIDED)
+SETTLED_FEES = (
+    FeeState.HELD, FeeState.CAPTURED, FeeState.VOIDED, FeeState.WAIVED, FeeState.CONSUMED,
+    FeeState.DECLINED,
+)  # fmt: skip
+MAX_PAYMENTS = 50  #: of one certificate, shown
 #: What the bank may have the CA publish; the usual one first.
 REASONS = (
     CaReason.CESSATION_OF_OPERATION,
@@ -234,7 +242,7 @@ KINDS = {
 
 def _started(answer: object) -> None:
     if isinstance(answer, RefusalReason):
-        raise XuqiError(answer.value)
+        raise NotNowError(answer, "")
 
 
 def _found(work: UnitOfWork, q: str) -> tuple[Sequence[int], Sequence[int]]:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form
 from starlette.requests import Request  # noqa: TC002 - FastAPI reads the annotations
 from starlette.responses import Response  # noqa: TC002 - FastAPI reads the annotations
 
+from back_office.renewal_actions import RenewalActions
 from back_office.staff import StaffRole
 from renewal.errors import XuqiError
 from renewal.store import tasks as queries
@@ -34,6 +35,8 @@ class TaskPages:
         add("/tasks", self.page, methods=["GET"])
         add("/tasks/{task}/{how}", self.ended, methods=["POST"])
         add("/renewals/{renewal}/end", self.end, methods=["POST"])
+        add("/renewals/{renewal}/move", self.move, methods=["POST"])
+        add("/renewals/{renewal}/decline", self.decline, methods=["POST"])
         add("/renewals/{renewal}/settle-fee", self.settle_fee, methods=["POST"])
         add("/renewals/{renewal}/settle-old", self.settle_old, methods=["POST"])
         return router
@@ -72,6 +75,18 @@ class TaskPages:
         return self._settled(
             request, renewal, lambda: self.site.back_office.end(renewal, who=who, why=why)
         )
+
+    def move(self, request: Request, renewal: str, branch: Words, why: Words) -> Response:
+        who = self.site.reader(request, StaffRole.OPERATOR).name
+        act = RenewalActions(self.site.back_office).move
+        return self._settled(
+            request, renewal, lambda: act(renewal, branch.strip()[:16], who=who, why=why)
+        )
+
+    def decline(self, request: Request, renewal: str, why: Words) -> Response:
+        who = self.site.reader(request, StaffRole.OPERATOR).name
+        act = RenewalActions(self.site.back_office).decline
+        return self._settled(request, renewal, lambda: act(renewal, who=who, why=why))
 
     def settle_fee(self, request: Request, renewal: str, to: Words, why: Words) -> Response:
         who = self.site.reader(request, StaffRole.OPERATOR).name

@@ -117,6 +117,11 @@ def item_handed_on(work: UnitOfWork, item: RunItem, renewal: str) -> RunItem:
     return _move_item(work, item, RunItemState.HANDED_ON, None, renewal=renewal)
 
 
+def item_follows(work: UnitOfWork, item: RunItem, renewal: str) -> RunItem:
+    """Its renewal goes on under another number, at another branch."""
+    return work.run_items.change(item, renewal=renewal)
+
+
 def item_renewed(work: UnitOfWork, item: RunItem) -> RunItem:
     return _move_item(work, item, RunItemState.RENEWED, None)
 

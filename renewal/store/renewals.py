@@ -229,6 +229,12 @@ _payments_of_customer = (
 )
 
 
+def payments_for(look: UnitOfWork, certificate: int, at_most: int) -> Sequence[Payment]:
+    """What was paid beforehand for this certificate's renewals, the newest first."""
+    query = sa.select(payments).where(payments.c.certificate == certificate)
+    return look.payments.read(query.order_by(payments.c.asked_at.desc()).limit(at_most))
+
+
 def payments_of_customer(work: UnitOfWork, customer: int, at_most: int) -> Sequence[Payment]:
     """What the customer has paid or asked to pay, the newest first."""
     work.write()

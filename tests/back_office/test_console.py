@@ -39,7 +39,8 @@ ROLES = {
     CHECKER: (StaffRole.CHECKER,),
     AUDITOR: (StaffRole.AUDITOR,),
 }
-PAGES = ("/", "/runs", "/runs/new", "/inbox", "/certificates", "/certificates/1", "/dead-letters")
+PAGES = ("/", "/runs", "/runs/new", "/inbox", "/certificates", "/certificates/1", "/certificates/5",
+         "/dead-letters")  # fmt: skip
 WORK = (
     "/tasks", "/messages", "/tomorrow", "/calls", "/contacts", "/policies", "/customers/1/contact",
     "/money", "/reconcile", "/tokens", "/tokens/0a0b0c0d", "/tokens/0a0b0c0e", "/recordings",
@@ -178,6 +179,19 @@ def test_who_is_on_the_telephone_is_found_and_shown_in_full_with_a_reason(office
     assert "A000000007" not in address
     assert (MAKER, "search") in office.trail()
     assert (MAKER, "unmask") in office.trail()
+
+
+def test_a_customer_who_calls_to_say_no_is_declined(office: Office) -> None:
+    renewal = office.bank.request(4)
+
+    with office.desk(MAKER) as page:
+        page.goto("/certificates/4")
+        page.get_by_text("處理", exact=True).first.click()
+        give(page, f"{renewal}/decline", "客戶來電表示不展期")
+        expect(page.get_by_text("已記錄，結果列在經過。")).to_be_visible()
+
+    assert office.bank.renewal(renewal).state == "abandoned"
+    assert (MAKER, "decline renewal") in office.trail()
 
 
 def put_tokens_and_recording(bank: RunBank) -> None:

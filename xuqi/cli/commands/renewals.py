@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @click.group(
     "renewals",
-    help="展期：申請、清單、明細、結束、結清。\n\nRenewals: start, list, show, end, settle.",
+    help="展期：申請、清單、明細、改分行、婉拒、結束、結清。\n\n"
+    "Renewals: start, list, show, move, decline, end, settle.",
 )
 def command() -> None:
     pass
@@ -149,6 +150,38 @@ def show(context: CliContext, renewal: str, *, as_json: bool) -> None:
 @cli
 def end(context: CliContext, renewal: str, who: str, why: str, *, as_json: bool) -> None:
     context.back_office.end(renewal, who=who, why=why)
+    _print_now(context, renewal, as_json=as_json)
+
+
+@command.command(
+    help="改由另一個分行辦理：原分行的工作結束，另立新號。\n\n"
+    "Move it to another branch: the job before ends, and it goes on under a new number."
+)
+@click.argument("renewal")
+@click.option("--branch", required=True, help="新的分行 / the branch it moves to")
+@staff
+@as_json
+@cli
+def move(
+    context: CliContext, renewal: str, branch: str, who: str, why: str, *, as_json: bool
+) -> None:
+    from back_office.renewal_actions import RenewalActions  # noqa: PLC0415 - help needs none
+
+    moved = RenewalActions(context.back_office).move(renewal, branch, who=who, why=why)
+    _print_now(context, moved.id, as_json=as_json)
+
+
+@command.command(
+    help="客戶表示不展期：替客戶結束。\n\nThe customer does not want it: end it in their name."
+)
+@click.argument("renewal")
+@staff
+@as_json
+@cli
+def decline(context: CliContext, renewal: str, who: str, why: str, *, as_json: bool) -> None:
+    from back_office.renewal_actions import RenewalActions  # noqa: PLC0415 - help needs none
+
+    RenewalActions(context.back_office).decline(renewal, who=who, why=why)
     _print_now(context, renewal, as_json=as_json)
 
 

@@ -1,0 +1,86 @@
+"""A renewal that waits is moved to another branch, or declined in its customer's name."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from back_office.renewal_actions import RenewalActions
+from renewal.errors import NotNowError
+from schema.reasons import RefusalReason
+from schema.states import PaymentState, RenewalState
+from tests.scenario.sample import BROWSER, CARD, TOKEN
+
+if TYPE_CHECKING:
+    from tests.scenario.scenario import Scenario
+
+BY = {"who": "lin", "why": "the customer has called"}
+
+
+def actions(world: Scenario, *branches: str) -> RenewalActions:
+    office = dataclasses.replace(world.house.back_office, branches=frozenset(branches))
+    return RenewalActions(office)
+
+
+def test_a_job_goes_on_at_another_branch_with_what_was_paid(world: Scenario) -> None:
+    payment = world.paid()
+    before = world.requested(TOKEN)
+    world.drain()
+
+    moved = actions(world).move(before.id, "002", **BY)
+
+    world.drain()
+    with world.house.store.snapshot() as look:
+        paid = look.payments.get(payment.id)
+    assert (world.renewal(before.id).state, moved.branch) == (RenewalState.ABANDONED, "002")
+    assert (paid.state, paid.renewal) == (PaymentState.RESERVED, moved.id)
+    world.at_the_branch(world.station(TOKEN, branch="001"), rounds=1)
+    assert world.renewal(moved.id).state == RenewalState.REQUESTED
+    world.at_the_branch(world.station(TOKEN, branch="002"))
+    assert world.renewal(moved.id).state == RenewalState.DONE
+
+
+@pytest.mark.parametrize(
+    ("branch", "reason"),
+    [("001", RefusalReason.NO_OTHER_BRANCH), ("999", RefusalReason.UNKNOWN_BRANCH)],
+)
+def test_it_is_not_moved_to_nowhere(world: Scenario, branch: str, reason: RefusalReason) -> None:
+    renewal = world.requested(CARD)
+
+    with pytest.raises(NotNowError) as refused:
+        actions(world, "001", "002").move(renewal.id, branch, **BY)
+
+    assert refused.value.reason.code is reason
+    assert world.renewal(renewal.id).state == RenewalState.REQUESTED
+
+
+def test_what_is_not_made_at_a_branch_is_not_moved(world: Scenario) -> None:
+    renewal = world.requested(BROWSER)
+
+    with pytest.raises(NotNowError):
+        actions(world).move(renewal.id, "002", **BY)
+
+
+def test_what_can_be_renewed_no_more_stays_where_it_is(world: Scenario) -> None:
+    renewal = world.requested(CARD)
+    with world.house.store.transaction() as work:
+        work.certificates.change(work.certificates.get(CARD), state="suspended")
+
+    with pytest.raises(NotNowError):
+        actions(world).move(renewal.id, "002", **BY)
+
+    assert world.renewal(renewal.id).state == RenewalState.REQUESTED
+
+
+def test_a_customer_who_does_not_want_it_is_declined_by_staff(world: Scenario) -> None:
+    renewal, _ = world.issued()
+
+    actions(world).decline(renewal.id, **BY)
+
+    world.drain()
+    assert world.renewal(renewal.id).state == RenewalState.ABANDONED
+    assert world.renewal(renewal.id).why == "declined_by_customer"
+    with pytest.raises(NotNowError):
+        actions(world).decline(renewal.id, **BY)
