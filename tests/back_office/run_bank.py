@@ -12,6 +12,9 @@ from back_office.runs.limits import SHIPPED, ApprovalLimits
 from back_office.runs.plan import Planner, RunTerms
 from renewal.store import runs as queries
 from scheduler import runs as job
+from schema.codec import encode
+from schema.events import RenewalConfirmed
+from schema.tables.log import dead_letters as letters_table
 from schema.taipei import day_of, end_of
 from tests.scenario import rows
 from tests.scenario.scenario import Scenario
@@ -105,6 +108,20 @@ def _put(work: UnitOfWork, number: int, state: str) -> None:
     work.customers.put(rows.customer(cipher, number, **person))
     work.enrolments.put(rows.enrolment(cipher, number, PRODUCT, **contract))
     work.certificates.put(rows.certificate(number, PRODUCT, END, state=state))
+
+
+def bury(bank: RunBank, renewal: str, why: str = "the bank's answer is odd") -> int:
+    """A dead letter of billing."""
+    event = RenewalConfirmed(renewal=renewal)
+    with bank.store.transaction() as work:
+        row = {
+            "consumer": "billing", "identity": event.identity, "topic": "renewals",
+            "key": event.key, "kind": "renewal-confirmed.v1", "at": work.at,
+            "body": encode(event), "tries": 3, "why": why, "died_at": work.at, "state": "open",
+        }  # fmt: skip
+        number = work.connection.execute(letters_table.insert(), row).inserted_primary_key
+        assert number is not None
+        return int(number[0])
 
 
 @contextmanager

@@ -23,10 +23,9 @@ from renewal.store import audit
 from schema.codec import encode
 from schema.events import Change, RenewalConfirmed
 from schema.reasons import DecisionKind, SuppressionReason
-from schema.tables.log import dead_letters as letters_table
 from templates.bank_file import sample_bank
 from templates.rendering import MessageRenderer
-from tests.back_office.run_bank import PRODUCT, RunBank, opened_bank
+from tests.back_office.run_bank import PRODUCT, RunBank, bury, opened_bank
 from tests.scenario.chinese import faults_of_page
 from web.sessions import StoredSessions
 from xuqi.serving.http import listening
@@ -78,20 +77,6 @@ def desks(bank: RunBank) -> Iterator[dict[str, httpx.Client]]:
 
 def post(client: httpx.Client, path: str, **fields: object) -> httpx.Response:
     return client.post(path, data=fields, headers={"sec-fetch-site": "same-origin"})
-
-
-def bury(bank: RunBank, renewal: str, why: str = "the bank's answer is odd") -> int:
-    """A dead letter of billing."""
-    event = RenewalConfirmed(renewal=renewal)
-    with bank.store.transaction() as work:
-        row = {
-            "consumer": "billing", "identity": event.identity, "topic": "renewals",
-            "key": event.key, "kind": "renewal-confirmed.v1", "at": work.at,
-            "body": encode(event), "tries": 3, "why": why, "died_at": work.at, "state": "open",
-        }  # fmt: skip
-        number = work.connection.execute(letters_table.insert(), row).inserted_primary_key
-        assert number is not None
-        return int(number[0])
 
 
 def seen_on(page: str) -> str:

@@ -1,4 +1,4 @@
-"""A run that is killed at any moment goes on: each item is begun once, and ends in one bucket."""
+"""What staff do to many things at once goes on after a kill: each is done once, none is lost."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from back_office import replaying
+from back_office.replaying import Replaying
 from back_office.runs.actions import RunActions
 from renewal.clock import VirtualClock
+from renewal.delivery import dead_letters
+from renewal.delivery.dead_letters import LetterFilter
 from renewal.rules.policies import Policies
+from renewal.store import audit
 from scheduler import runs as job
 from schema.policy import load_policies
 from schema.states import RunState
-from tests.back_office.run_bank import CHECKER, MAKER, opened_bank
+from tests.back_office.run_bank import CHECKER, MAKER, bury, opened_bank
 from tests.crash.killer import Killer, WatchedStore
 from tests.scenario.stores import NOON
 
@@ -126,3 +131,34 @@ def test_a_cancellation_that_is_killed_halfway_is_finished_by_the_job(bank: RunB
     assert halfway["waiting"] > 0
     assert bank.states(run.id) == {"handed on": handed_on, "cancelled": ITEMS - handed_on}
     assert each_item_has_one_renewal(bank, run.id)
+
+
+@pytest.mark.parametrize("point", ["before commit", "after commit"])
+@pytest.mark.parametrize("at_pass", [1, 2, 3])
+def test_dead_letters_whose_replay_is_killed_are_each_sent_once(
+    bank: RunBank, point: str, at_pass: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replaying, "BATCH", 2)
+    letters = [bury(bank, f"R{number:08d}-01") for number in range(1, 8)]
+    matching = LetterFilter(consumer="billing")
+    why = {"who": MAKER, "why": "mended"}
+
+    killed(
+        bank,
+        f"{PERSON}: {point}",
+        at_pass,
+        lambda store: Replaying(store).matching(matching, **why),
+    )
+    with bank.store.snapshot() as look:
+        left = dead_letters.count(look, matching)
+    rest = Replaying(bank.store).matching(matching, **why)
+
+    committed = at_pass if point == "after commit" else at_pass - 1
+    with bank.store.snapshot() as look:
+        lines = [row["object"] for row in audit.entries(look) if row["did"] == "replay"]
+        parked = look.connection.exec_driver_sql("SELECT identity FROM parked").scalars().all()
+        assert dead_letters.count(look, matching) == 0
+    assert left == len(letters) - 2 * committed
+    assert (rest.done, rest.skipped) == (left, 0)
+    assert sorted(lines) == sorted(f"dead letter {one}" for one in letters)
+    assert len(set(parked)) == len(parked) == len(letters)
