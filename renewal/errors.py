@@ -27,6 +27,10 @@ class ReasonedError(XuqiError):
         super().__init__(f"{about}: {said}" if about else said)
 
 
+class NotFoundError(ReasonedError):
+    """What was asked for is not there, e.g. because its number is larger than any can be."""
+
+
 class UnreadableError(ReasonedError, ValueError):
     """Bytes or a text that are not what they should be."""
 

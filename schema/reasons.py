@@ -117,6 +117,8 @@ class RefusalReason(ReasonCode):
     OTHER_EDIT = "other_edit"
     TASK_ENDED = "task_ended"
     NOTHING_CHANGED = "nothing_changed"
+    NO_SUCH_NUMBER = "number_too_large"
+    NOT_FOUND = "not_found", "key"
     CANNOT_BECOME = "cannot_become", "wanted"
     TOKEN_CANNOT_BECOME = "token_cannot_become", "token_state", "wanted_state"
     USER_CODE = "user_code_malformed"

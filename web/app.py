@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.staticfiles import StaticFiles
 
 from renewal.db.engine import StoreUnavailableError
-from renewal.errors import XuqiError
+from renewal.errors import NotFoundError, XuqiError
 from web.errors import PageError, error_texts
 from web.guard import LONGEST_BODY, LOOPBACK, Guard
 from web.language import COOKIE, LOCALES, locale_of
@@ -252,6 +252,9 @@ def _handle_errors(app: FastAPI, kit: Kit) -> None:
     def no_store(request: Request, _error: Exception) -> Response:
         return kit.error(request, "E9503")
 
+    def unknown(request: Request, _error: Exception) -> Response:
+        return kit.error(request, "E9404")
+
     def unforeseen(request: Request, error: Exception) -> Response:
         log.error("page failed %s: %s", trace_of(request), type(error).__name__)
         return kit.error(request, "E9500")
@@ -260,5 +263,6 @@ def _handle_errors(app: FastAPI, kit: Kit) -> None:
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, http_error)
     app.add_exception_handler(StoreUnavailableError, no_store)
+    app.add_exception_handler(NotFoundError, unknown)
     app.add_exception_handler(XuqiError, unforeseen)
     app.add_exception_handler(Exception, unforeseen)

@@ -20,7 +20,8 @@ from renewal.db.identity_map import ConflictError
 from renewal.db.notifications import CommitNotifier
 from renewal.db.synchronous import Synchronous
 from renewal.db.unit_of_work import UnitOfWork
-from renewal.errors import XuqiError
+from renewal.errors import NotFoundError, XuqiError
+from schema.reasons import RefusalReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -59,6 +60,7 @@ CONNECT_OPTIONS = {
 IDLE_TIMEOUTS = ("25P03", "25P04")
 #: insufficient_privilege
 INSUFFICIENT_PRIVILEGE = "42501"
+NUMERIC_VALUE_OUT_OF_RANGE = "22003"
 #: What a standby says: read_only_sql_transaction, or feature_not_supported on READ WRITE.
 READ_ONLY_TRANSACTION, FEATURE_NOT_SUPPORTED = "25006", "0A000"
 #: How psycopg asks for rows: ``psycopg.pq.Format.BINARY``, which is not imported for SQLite.
@@ -290,6 +292,7 @@ def _engine(url: str, synchronous: Synchronous) -> sa.Engine:
             parsed, hide_parameters=True, pool_pre_ping=True, connect_args=unsaid
         )
         sa.event.listen(engine, "connect", _prepare_postgresql)
+        sa.event.listen(engine, "handle_error", _refuse_too_large)
         return engine
     if parsed.database and not parsed.database.startswith((":memory:", "file:")):
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
@@ -299,7 +302,17 @@ def _engine(url: str, synchronous: Synchronous) -> sa.Engine:
         connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT},
     )
     sa.event.listen(engine, "connect", partial(_prepare_sqlite, synchronous))
+    sa.event.listen(engine, "handle_error", _refuse_too_large)
     return engine
+
+
+def _refuse_too_large(context: sa.engine.ExceptionContext) -> None:
+    """A number that fits in no column is nobody's, whichever door it came through."""
+    original = context.original_exception
+    if isinstance(original, OverflowError) or (
+        getattr(original, "sqlstate", None) == NUMERIC_VALUE_OUT_OF_RANGE
+    ):
+        raise NotFoundError(RefusalReason.NO_SUCH_NUMBER) from original
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:  # noqa: ANN401 - psycopg's own

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from renewal.db.bulk import BulkStatement, bulk_insert, bulk_update
 from renewal.db.key_lookup import lookup_by_keys
 from renewal.db.rows import Row
-from renewal.errors import XuqiError
+from renewal.errors import NotFoundError, XuqiError
+from schema.reasons import RefusalReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -97,11 +98,11 @@ class IdentityMap(Generic[R]):
         Return the row with that key.
 
         Raises:
-            XuqiError: there is none.
+            NotFoundError: there is none.
         """
         row = self.find(key)
         if row is None:
-            raise XuqiError(f"there is no {self._table.name} {key}")
+            raise NotFoundError(RefusalReason.NOT_FOUND.why(key=str(key)[:40]))
         return row
 
     def put(self, row: R) -> R:

@@ -17,7 +17,7 @@ from renewal.db import rows
 from renewal.db.engine import Store, StoreUnavailableError
 from renewal.db.identity_map import ConflictError
 from renewal.delivery.inbox import Inbox
-from renewal.errors import XuqiError
+from renewal.errors import NotFoundError
 from renewal.eventlog import queries
 from renewal.ledger.ledger import ledger_of
 from schema.codec import kind_name
@@ -334,8 +334,16 @@ def test_rows_are_loaded_by_keys_with_or_without_a_row(store: Store) -> None:
 
 
 def test_a_row_that_is_not_there_is_told_by_its_name(store: Store) -> None:
-    with store.snapshot() as look, pytest.raises(XuqiError, match="there is no customers 7"):
+    with store.snapshot() as look, pytest.raises(NotFoundError, match=r"not_found .*7"):
         look.customers.get(7)
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64, 10**30])
+def test_a_number_that_no_column_holds_is_nobodys(store: Store, number: int) -> None:
+    with store.snapshot() as look, pytest.raises(NotFoundError):
+        look.customers.get(number)
+    with store.transaction() as work, pytest.raises(NotFoundError):
+        work.customers.get(number)
 
 
 def test_a_change_counts_the_version_once_a_transaction(store: Store) -> None:
