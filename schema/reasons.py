@@ -114,6 +114,7 @@ class RefusalReason(ReasonCode):
     NO_ENTITLEMENT = "entitlement_missing"
     NOT_GIVEN_UP = "machine_still_at_it"
     OWN_EDIT = "own_edit"
+    NO_EDIT_WAITS = "no_edit_waits"
     OTHER_EDIT = "other_edit"
     TASK_ENDED = "task_ended"
     NOTHING_CHANGED = "nothing_changed"

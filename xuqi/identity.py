@@ -26,3 +26,10 @@ def operator() -> str:
         return pwd.getpwuid(number).pw_name
     except KeyError:
         return f"uid {number}"
+
+
+def with_note(who: str, why: str) -> str:
+    """
+    Two persons are told apart by who has logged in to the machine; a name that is typed is a note.
+    """
+    return why if who == operator() else f"{why} ({who})"[:300]

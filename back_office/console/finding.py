@@ -16,7 +16,7 @@ from back_office.staff import StaffRole
 from renewal.errors import NotNowError, XuqiError
 from renewal.rules import mask
 from renewal.rules.serials import certificate_serial, token_serial
-from renewal.store import audit
+from renewal.store import audit, contact_edits
 from renewal.store import certificates as certificate_queries
 from renewal.store import console as queries
 from renewal.store import renewals as renewal_queries
@@ -52,6 +52,7 @@ class CertificatePages:
         add("/certificates/{certificate}/unmask", self.unmask, methods=["POST"])
         add("/customers/{customer}/contact", self.contact, methods=["GET"])
         add("/customers/{customer}/contact", self.change_contact, methods=["POST"])
+        add("/customers/{customer}/contact/{how}", self.decide_contact, methods=["POST"])
         add("/certificates/{certificate}/{what}", self.change, methods=["POST"])
         return router
 
@@ -123,16 +124,19 @@ class CertificatePages:
 
     def contact(self, request: Request, customer: int) -> Response:
         """Where messages to this customer go, masked, and a form to change it."""
-        reader = self.site.reader(request, StaffRole.OPERATOR)
+        reader = self.site.reader(request, StaffRole.OPERATOR, StaffRole.CHECKER)
         with self.site.store.snapshot() as look:
             row = look.customers.find(customer)
             if row is None:
                 raise PageError("E9404")
             person = person_of(look, customer, open_=False)
             theirs = certificate_queries.of_customers(look, [customer])
+            edit = contact_edits.of_customer(look, customer)
+            number = mask.phone(contact_edits.mobile_of(look, edit)) if edit else ""
         return self.site.kit.page(
             request, "console/contact.html", me=reader, here="certificates", row=row,
             person=person, certificates=theirs, notice=self.site.notice(request),
+            edit=edit, number=number, own=edit is not None and edit.made_by == reader.name,
         )  # fmt: skip
 
     def change_contact(
@@ -158,7 +162,24 @@ class CertificatePages:
         changes = ContactChanges(self.site.store)
         return self.site.acted(
             request, lambda: changes.change(customer, asked, who=who, why=why),
-            f"/customers/{customer}/contact", ("聯絡方式已更改。", "The contact is changed."),
+            f"/customers/{customer}/contact", (
+                "聯絡方式已更改；若有新的行動電話，另一個人確認後才使用。",
+                "The contact is changed; a new mobile is used once another person confirms it.",
+            ),
+        )  # fmt: skip
+
+    def decide_contact(
+        self, request: Request, customer: int, how: str, why: Words, seen: Words = ""
+    ) -> Response:
+        """Confirm a new number that another person has entered, or throw it away."""
+        who = self.site.reader(request, StaffRole.OPERATOR, StaffRole.CHECKER).name
+        changes = ContactChanges(self.site.store)
+        acts = {"confirm": changes.confirm, "reject": changes.reject}
+        if how not in acts:
+            raise PageError("E9404")
+        return self.site.acted(
+            request, lambda: acts[how](customer, seen, who=who, why=why),
+            f"/customers/{customer}/contact", ("已記錄。", "It is on record."),
         )  # fmt: skip
 
     def unmask(self, request: Request, certificate: int, why: Words) -> Response:

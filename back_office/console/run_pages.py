@@ -22,7 +22,7 @@ from back_office.runs.preview import messages_of, preview
 from back_office.runs.progress import progress_of
 from back_office.runs.result import csv_lines
 from back_office.staff import StaffRole
-from renewal.store import audit
+from renewal.store import audit, contact_edits
 from renewal.store import runs as queries
 from schema.reasons import CODES, RunReason
 from schema.roc import RocDateError, parse
@@ -93,8 +93,9 @@ class RunPages:
         reader = self.site.reader(request)
         with self.site.store.snapshot() as look:
             found = queries.listed(look, state=RunState.AWAITING_APPROVAL.value)
+            numbers = contact_edits.waiting(look, PAGE)
         return self.site.kit.page(
-            request, "console/inbox.html", me=reader, here="inbox", runs=found,
+            request, "console/inbox.html", me=reader, here="inbox", runs=found, numbers=numbers,
             notice=self.site.notice(request),
         )  # fmt: skip
 

@@ -50,11 +50,11 @@ TO xuqi_web;
 
 -- Consumers, the scheduler, and staff at the command line. What is append-only is only added to.
 GRANT SELECT, INSERT, UPDATE ON
-    accounts, alarms, certificates, challenges, clock_marks, credentials, customers, dead_letter_edits, dead_letters,
+    accounts, alarms, certificates, challenges, clock_marks, contact_edits, credentials, customers, dead_letter_edits, dead_letters,
     emergency_accounts, enrolments, inbox, key_copies, lanes, leases, messages, offsets, parked,
     payments, reconciliations, recordings, renewals, replaced_addresses, run_items, runs, saved_views, sessions, staff, station_codes, stations, tasks,
     throttles, token_holds, tokens, told TO xuqi_workers;
-GRANT DELETE ON dead_letter_edits, parked, replaced_addresses, saved_views, sessions, throttles, token_holds, told TO xuqi_workers;
+GRANT DELETE ON contact_edits, dead_letter_edits, parked, replaced_addresses, saved_views, sessions, throttles, token_holds, told TO xuqi_workers;
 GRANT SELECT, INSERT ON agreements, audit, decisions, differences, events, run_findings, transfers
     TO xuqi_workers;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO xuqi_workers;

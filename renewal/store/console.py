@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from renewal.store.recordings import overdue_count
 from schema.states import RunState, TaskState
 from schema.tables.log import audit, dead_letters
-from schema.tables.people import certificates, customers
+from schema.tables.people import certificates, contact_edits, customers
 from schema.tables.renewals import messages, renewals
 from schema.tables.runs import runs
 from schema.tables.tasks import tasks
@@ -33,7 +33,8 @@ def waiting_for_people(work: UnitOfWork) -> dict[str, int]:
         return int(work.connection.scalar(query) or 0)
 
     return {
-        "inbox": of(sa.select(count).where(state == RunState.AWAITING_APPROVAL)),
+        "inbox": of(sa.select(count).where(state == RunState.AWAITING_APPROVAL))
+        + of(sa.select(count).select_from(contact_edits)),
         "runs": of(sa.select(count).where(state.in_((RunState.RUNNING, RunState.PAUSED)))),
         "tasks": of(sa.select(count).where(tasks.c.state == TaskState.OPEN)),
         "recordings": overdue_count(work),

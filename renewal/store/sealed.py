@@ -11,7 +11,13 @@ import sqlalchemy as sa
 
 from renewal.db.encryption import ROW_BOUND, SealBrokenError
 from schema.tables.books import payments
-from schema.tables.people import certificates, customers, enrolments, replaced_addresses
+from schema.tables.people import (
+    certificates,
+    contact_edits,
+    customers,
+    enrolments,
+    replaced_addresses,
+)
 from schema.tables.renewals import renewals
 from schema.tables.staff import emergency_accounts
 from schema.tables.tokens import recordings
@@ -49,6 +55,7 @@ def _columns() -> Iterator[SealedColumn]:
     yield SealedColumn(renewals.c.fee_account_sealed, (renewals.c.id,))
     yield SealedColumn(payments.c.account_sealed, (payments.c.id,))
     yield SealedColumn(enrolments.c.account_sealed, (enrolments.c.customer, enrolments.c.product))
+    yield SealedColumn(contact_edits.c.mobile_sealed, (contact_edits.c.customer,))
     yield SealedColumn(
         replaced_addresses.c.address_sealed,
         (

@@ -47,6 +47,18 @@ replaced_addresses = sa.Table(
     sa.Column("replaced_at", UtcDateTime, nullable=False, index=True),
 )
 
+#: A new mobile number, to which codes will go once a second person has confirmed it.
+contact_edits = sa.Table(
+    "contact_edits",
+    metadata,
+    sa.Column("customer", sa.ForeignKey("customers.id"), primary_key=True),
+    sa.Column("mobile_sealed", sa.LargeBinary, nullable=False),
+    sa.Column("seen", sa.String(32), nullable=False),  # names this edit; random
+    sa.Column("made_by", sa.String(64), nullable=False),
+    sa.Column("why", sa.String(300), nullable=False),
+    sa.Column("made_at", UtcDateTime, nullable=False),
+)
+
 enrolments = sa.Table(
     "enrolments",
     metadata,

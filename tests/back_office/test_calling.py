@@ -15,6 +15,7 @@ from renewal.store import audit, reports, tasks
 from schema.reasons import CallReason, DecisionKind, SuppressionReason
 from schema.states import TaskState
 from tests.back_office.run_bank import opened_bank
+from tests.scenario.contacts import changed_by_two
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,8 +32,7 @@ OLD, NEW = "+886912345678", "+886922333444"
 def bank(tmp_path: Path) -> Iterator[RunBank]:
     with opened_bank(tmp_path) as bank:
         bank.certificates(2)
-        asked = NewContact(mobile=OLD)
-        ContactChanges(bank.store).change(1, asked, who="root", why="the test's")
+        changed_by_two(bank.store, 1, NewContact(mobile=OLD))
         to_be_called(bank, 1)
         yield bank
 
@@ -138,14 +138,12 @@ def test_the_new_number_ends_the_task_and_the_rest(bank: RunBank) -> None:
     note(bank, CallReason.WRONG_NUMBER)
     version = customer(bank).contact_version
 
-    changed = ContactChanges(bank.store).change(
-        1, NewContact(mobile="0922-333-444", opted_out=True), who="lin", why="at the counter"
-    )
+    changed_by_two(bank.store, 1, NewContact(mobile="0922-333-444", opted_out=True))
 
     row = customer(bank)
     with bank.store.snapshot() as look:
         opened = look.cipher.open_text(row.mobile_sealed or b"", "customers.mobile", 1)
-    assert (changed, opened) == (["mobile", "opted_out"], NEW)
+    assert opened == NEW
     assert (row.opted_out, row.contact_version) == (True, version + 1)
     assert why_resting(row, Address.MOBILE, bank.store.clock.now()) is None
     assert open_tasks(bank) == []

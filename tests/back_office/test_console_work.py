@@ -350,7 +350,22 @@ def test_one_customers_contact_is_changed_and_masked(
     )  # fmt: skip
     wrong = post(desks[OPERATOR], place, mobile="12", why="a slip")
     forbidden = desks[AUDITOR].get(place)
+    edit = r'name="seen" value="([0-9a-f]{32})"'
+    (seen,) = re.findall(edit, desks[SECOND].get(place).text)
+    own = post(desks[OPERATOR], f"{place}/confirm", seen=seen, why="myself")
+    other = post(desks[SECOND], f"{place}/confirm", seen="0" * 32, why="another one")
+    waits = desks[SECOND].get("/inbox").text
+    confirmed = post(desks[SECOND], f"{place}/confirm", seen=seen, why="called back")
 
+    assert "0933****55" in changed.text
+    assert place in waits
+    assert "要由另一個人送出" in own.text
+    assert "0933" in other.text
+    assert "等另一個人確認" in other.text
+    assert "等另一個人確認" not in confirmed.text
+    assert "0933****55" in confirmed.text
+    assert place not in desks[SECOND].get("/inbox").text
+    assert (SECOND, "confirm contact", "customer 2") in trail(bank)
     assert "l*****e@example.com" in given.text
     assert "聯絡方式已更改" in changed.text
     assert "0933****55" in changed.text

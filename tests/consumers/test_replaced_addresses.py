@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from back_office.contact_changes import ContactChanges, NewContact
+from back_office.contact_changes import NewContact
 from back_office.imports.customers import import_customers
 from renewal.gateways.sms.mailbox import SmsAnswerLost, SmsRefused, SmsUnavailable
 from renewal.lifecycle.addresses import KEPT_FOR
 from renewal.store.messages import texts_since
 from scheduler import jobs
 from schema.events import AddressReplaced
+from tests.scenario.contacts import changed_by_two
 from tests.scenario.rows import mail_of, mobile_of
 from tests.scenario.sample import BROWSER, TOKEN
 from tests.scenario.scenario import POLICIES
@@ -31,7 +32,7 @@ def change(
     world: Scenario, mobile: str | None = None, mail: str | None = None, locale: str | None = None
 ) -> None:
     asked = NewContact(mobile=mobile, mail=mail, locale=locale)
-    ContactChanges(world.house.store).change(BROWSER, asked, who="lin", why="at the counter")
+    changed_by_two(world.house.store, BROWSER, asked)
 
 
 def messages(world: Scenario) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xuqi.cli.context import CliContext, as_json, cli, staff
+from xuqi.identity import operator, with_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -172,6 +173,7 @@ def change(
         ContactChanges,
         NewContact,
     )
+    from renewal.store import contact_edits  # noqa: PLC0415
 
     asked = NewContact(
         mobile=context.ask_hidden("行動電話", "mobile") if mobile == "-" else mobile,
@@ -179,9 +181,39 @@ def change(
         opted_out=opted_out,
         locale=locale,
     )
-    changed = ContactChanges(context.store).change(customer, asked, who=who, why=why)
-    names = ", ".join(changed)
-    context.say(f"客戶 {customer}：已更改 {names}", f"customer {customer}: changed {names}")
+    changes = ContactChanges(context.store)
+    changed = changes.change(customer, asked, who=operator(), why=with_note(who, why))
+    if changed:
+        names = ", ".join(changed)
+        context.say(f"客戶 {customer}：已更改 {names}", f"customer {customer}: changed {names}")
+    with context.store.snapshot() as look:
+        edit = contact_edits.of_customer(look, customer)
+    if edit is not None:
+        context.say(
+            f"新的行動電話要由另一個人確認：xuqi customers confirm {customer} --seen {edit.seen}",
+            "another person is to confirm the new mobile: "
+            f"xuqi customers confirm {customer} --seen {edit.seen}",
+        )
+
+
+@command.command(
+    help="確認別人更改的行動電話；--reject：不採用。\n\n"
+    "Confirm a mobile number that another person has entered; with --reject throw it away."
+)
+@click.argument("customer", type=int)
+@click.option("--seen", required=True, help="change 所示的編號 / the edit that `change` named")
+@click.option("--reject", is_flag=True, help="不採用 / throw it away")
+@staff
+@cli
+def confirm(
+    context: CliContext, customer: int, seen: str, who: str, why: str, *, reject: bool
+) -> None:
+    from back_office.contact_changes import ContactChanges  # noqa: PLC0415 - help needs none
+
+    changes = ContactChanges(context.store)
+    decide = changes.reject if reject else changes.confirm
+    decide(customer, seen, who=operator(), why=with_note(who, why))
+    context.say(f"客戶 {customer}：已記錄", f"customer {customer}: it is on record")
 
 
 @command.command(

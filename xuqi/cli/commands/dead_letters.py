@@ -13,7 +13,7 @@ from xuqi.cli.context import CliContext, as_json, cli, staff
 from xuqi.cli.filters import ConsumerFilter
 from xuqi.cli.i18n import moment
 from xuqi.cli.translations import reason
-from xuqi.identity import operator
+from xuqi.identity import operator, with_note
 
 if TYPE_CHECKING:
     from renewal.delivery.dead_letters import DeadLetter
@@ -86,7 +86,7 @@ def edit(
     from back_office.settling import Settling  # noqa: PLC0415 - help needs none
 
     body = file.read_bytes().strip() if file else _edited(context, number)
-    Settling(context.store).propose_edit(number, body, who=operator(), why=_by(who, why))
+    Settling(context.store).propose_edit(number, body, who=operator(), why=with_note(who, why))
     line = context.lang.pick(
         f"{number}：等另一個人送出（xuqi dead-letters send {number}）",
         f"{number}: another person is to send it (xuqi dead-letters send {number})",
@@ -121,20 +121,13 @@ def send(
             f"請先看 xuqi dead-letters show {number}，並給 --sha256",
             f"look at `xuqi dead-letters show {number}` first, and name its --sha256",
         )
-    by, settling = _by(who, why), Settling(context.store)
+    by, settling = with_note(who, why), Settling(context.store)
     settling.decide_edit(number, send=not reject, who=operator(), why=by, seen=sha256)
     if not reject:
         _sent(context, number, as_json=as_json)
         return
     line = context.lang.pick(f"{number}：已退回", f"{number}: thrown away")
     context.print_result({"number": number, "sent": False}, [line], as_json=as_json)
-
-
-def _by(who: str, why: str) -> str:
-    """
-    Two persons are told apart by who has logged in to the machine; a name that is typed is a note.
-    """
-    return why if who == operator() else f"{why} ({who})"[:300]
 
 
 @command.command(help="原樣重送。\n\nSend one again as it is.")
