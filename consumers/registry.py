@@ -5,11 +5,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from renewal.store import reports
+from schema.codec import kind_name
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from consumers.outbound import Carriers
     from renewal.db.engine import Store
+    from renewal.db.unit_of_work import UnitOfWork
     from renewal.delivery import Consumer
     from renewal.gateways.bank.port import CoreBanking
     from renewal.gateways.ca.port import CertificationAuthority
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from renewal.rules.contact_hours import Calendar
     from renewal.rules.first_days import FirstDays
     from renewal.rules.policies import Policies
+    from renewal.store.reports import ConsumerStatus
     from templates.rendering import MessageRenderer
 
 #: Where each consumer's class stands, by its group; in the order in which they are started, for
@@ -79,6 +84,22 @@ def consumer_type(group: str) -> type[Consumer]:
 
 def consumer_types() -> tuple[type[Consumer], ...]:
     return tuple(map(consumer_type, CONSUMERS))
+
+
+def standing(
+    look: UnitOfWork, behind: Mapping[str, int] | None = None
+) -> dict[str, ConsumerStatus]:
+    """How each consumer stands. ``behind``: what the log says of them, where it is not embedded."""
+    return {
+        it.group: reports.consumer_status(
+            look,
+            it.group,
+            it.topics,
+            [kind_name(kind) for kind in it.kinds],
+            behind=None if behind is None else behind.get(it.group, 0),
+        )
+        for it in consumer_types()
+    }
 
 
 def make_consumers(

@@ -21,6 +21,7 @@ from renewal.db import leases
 from renewal.db.engine import StoreUnavailableError
 from renewal.db.identity_map import ConflictError
 from renewal.errors import XuqiError
+from renewal.store import clock_marks
 from scheduler import delivery_receipts, jobs, runs
 from scheduler.bounces import TakenIn
 
@@ -55,6 +56,8 @@ EVERY: Mapping[str, timedelta] = {
     "bounces": timedelta(minutes=1),
     "runs": timedelta(seconds=5),
 }
+#: Of these it is kept when they were last done, for people to see.
+MARKED = frozenset({"scan", "remind"})
 
 
 def this_process() -> str:
@@ -190,6 +193,9 @@ class Timetable:
         try:
             self.guard.check()
             done = self._jobs()[name](fenced)
+            if name in MARKED:
+                with fenced.transaction() as work:
+                    clock_marks.job_done(work, name)
         except leases.NotLeadingError as error:
             log.warning("%s: %s", name, error)
             return None

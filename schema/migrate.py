@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: The newest revision under ``migrations/versions``.
-HEAD = "0029"
+HEAD = "0030"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 _version = sa.Table(

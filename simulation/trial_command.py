@@ -34,6 +34,7 @@ def command(ctx: click.Context, context: CliContext, *, port: int) -> None:
 def serve_trial(home: Path, *, port: int) -> int:
     """Serve the sample bank until it is interrupted. Loopback alone: its passwords are known."""
     from back_office.console.app import MAX_UPLOAD, console_app  # noqa: PLC0415
+    from consumers.registry import standing  # noqa: PLC0415
     from simulation.trial import HOST, lines, open_trial  # noqa: PLC0415
     from simulation.trial_pages import trial_app  # noqa: PLC0415
     from simulation.trial_station import trial_station  # noqa: PLC0415
@@ -55,6 +56,7 @@ def serve_trial(home: Path, *, port: int) -> int:
         renderer=app.renderer,
         branches=("001", "002"),
         comparisons=comparisons(lambda: app),
+        consumers=standing,
     )
     served = http.mounted(http.Mount(path="", app=console, body_bytes=MAX_UPLOAD))
     with (

@@ -10,6 +10,7 @@ from back_office.console.dashboard import Dashboard
 from back_office.console.finding import CertificatePages
 from back_office.console.letters import DeadLetterPages
 from back_office.console.lists import ListPages
+from back_office.console.live import LivePages
 from back_office.console.log_in import LogInPages
 from back_office.console.money import MoneyPages
 from back_office.console.outgoing import MessagePages
@@ -33,7 +34,7 @@ from web.oidc.pages import Admitted, BankLogIn
 from web.sessions import StoredSessions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
     from fastapi import FastAPI
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
     from back_office.bank_log_in import StaffBankLogIn
     from back_office.reconciling import Comparisons
     from renewal.db.engine import Store
+    from renewal.db.unit_of_work import UnitOfWork
     from renewal.rules.policies import Policies
+    from renewal.store.reports import ConsumerStatus
     from templates.rendering import MessageRenderer
 
 #: A list of a million rows; a page's own forms are far smaller.
@@ -59,11 +62,13 @@ def console_app(
     limits: ApprovalLimits = SHIPPED,
     bank_log_in: StaffBankLogIn | None = None,
     comparisons: Comparisons | None = None,
+    consumers: Callable[[UnitOfWork], Mapping[str, ConsumerStatus]] | None = None,
 ) -> FastAPI:
     """
     The pages of the console. ``hosts``: the names that it is reached by; ``https``: a proxy
     before it speaks TLS with the browsers; ``limits``: of one approver; ``bank_log_in``: the
-    bank's own; ``comparisons``: with each system outside, where this process can ask them.
+    bank's own; ``comparisons``: with each system outside, where this process can ask them;
+    ``consumers``: how each stands, where this process knows them.
     """
     kit = Kit(
         face=FACE,
@@ -90,6 +95,7 @@ def console_app(
         *((by_bank,) if by_bank else ()),
         LogInPages(site, by_bank),
         Dashboard(site),
+        LivePages(site, consumers),
         RunPages(site),
         CertificatePages(site),
         DeadLetterPages(site),

@@ -17,6 +17,9 @@ from renewal.store.lanes import stopped_lanes
 from schema.taipei import day_of, start_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from back_office.console.site import ConsoleSite
 
 WEEKS = 12
@@ -47,15 +50,22 @@ class Dashboard:
             runs = run_queries.listed(look, at_most=5)
             reconciled = next(iter(reconciliations.newest(look)), None)
             deliveries = queries.deliveries(look, look.at - timedelta(days=1))
-        products = sorted({product for _, product, _ in weeks})
-        by_week = {(week, product): count for week, product, count in weeks}
-        rows = [
-            (today + week * WEEK, [by_week.get((week, product), 0) for product in products])
-            for week in range(WEEKS)
-        ]
+        products, rows = by_week(weeks, today)
         return kit.page(
             request, "console/dashboard.html", me=reader, here="dashboard", rows=rows,
             products=products, alarms=open_alarms, lanes=stopped, runs=runs, deliveries=deliveries,
             reconciled=reconciled,
             most=max((sum(counts) for _, counts in rows), default=0),
         )  # fmt: skip
+
+
+def by_week(
+    weeks: Sequence[tuple[int, str, int]], today: datetime
+) -> tuple[list[str], list[tuple[datetime, list[int]]]]:
+    """The products, and for each week its first day and how many of each product end in it."""
+    products = sorted({product for _, product, _ in weeks})
+    counts = {(week, product): count for week, product, count in weeks}
+    return products, [
+        (today + week * WEEK, [counts.get((week, product), 0) for product in products])
+        for week in range(WEEKS)
+    ]

@@ -1,4 +1,4 @@
-"""How far the clock had come when it was last believed, and whether it is doubted now."""
+"""How far the clock had come when it was last believed, or when a job was last done."""
 
 from __future__ import annotations
 
@@ -38,11 +38,16 @@ def doubt(work: UnitOfWork) -> None:
     _write(work, doubted_at=work.at)
 
 
-def _write(work: UnitOfWork, **values: object) -> None:
+def job_done(work: UnitOfWork, job: str) -> None:
+    """Note that a job has come to its end now."""
+    _write(work, job, seen_at=work.at)
+
+
+def _write(work: UnitOfWork, name: str = HOUSE, **values: object) -> None:
     work.serialize_on("clock")
-    changed = work.connection.execute(sa.update(t).where(t.c.name == HOUSE).values(**values))
+    changed = work.connection.execute(sa.update(t).where(t.c.name == name).values(**values))
     if not changed.rowcount:
-        fresh: dict[str, object] = {"name": HOUSE, "seen_at": work.at, "doubted_at": None}
+        fresh: dict[str, object] = {"name": name, "seen_at": work.at, "doubted_at": None}
         work.connection.execute(sa.insert(t).values(**(fresh | values)))
 
 

@@ -39,7 +39,7 @@ alarms = sa.Table(
 clock_marks = sa.Table(
     "clock_marks",
     metadata,
-    sa.Column("name", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(16), primary_key=True),  # the whole installation's, or a job's
     sa.Column("seen_at", UtcDateTime, nullable=False),
     sa.Column("doubted_at", UtcDateTime),  # what it said when it was not; none: it is believed
 )

@@ -80,6 +80,7 @@ challenges = sa.Table(
     sa.Column("issued_boot", sa.String(64)),  # which start of which machine; empty: not known
     sa.Column("issued_ran", sa.BigInteger),  # microseconds since then
     sa.Index("ix_challenges_customer_issued_at", "customer", "action", "issued_at"),
+    sa.Index("ix_challenges_issued_at", "issued_at"),
     sa.Index("ix_challenges_mobile_hash_issued_at", "mobile_hash", "issued_at"),
 )
 

@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 from back_office.console.app import console_app
 from back_office.staff import Staff, StaffRole
 from back_office.tokens import TokenActions
+from consumers.registry import standing
 from renewal.lanes import refused_us
 from renewal.lifecycle.recordings import open_for
 from renewal.store import audit
@@ -39,8 +40,10 @@ ROLES = {
     CHECKER: (StaffRole.CHECKER,),
     AUDITOR: (StaffRole.AUDITOR,),
 }
-PAGES = ("/", "/runs", "/runs/new", "/inbox", "/certificates", "/certificates/1", "/certificates/5",
-         "/dead-letters")  # fmt: skip
+PAGES = (
+    "/", "/live", "/runs", "/runs/new", "/inbox", "/certificates", "/certificates/1",
+    "/certificates/5", "/dead-letters",
+)  # fmt: skip
 WORK = (
     "/tasks", "/messages", "/tomorrow", "/calls", "/contacts", "/policies", "/customers/1/contact",
     "/money", "/reconcile", "/tokens", "/tokens/0a0b0c0d", "/tokens/0a0b0c0e", "/recordings",
@@ -91,7 +94,11 @@ def office(tmp_path: Path, chromium: Browser) -> Iterator[Office]:
             staff.add(name, roles, who="root", why="the test's")
             staff.set_password(name, PASSWORD)
         app = console_app(
-            bank.store, bank.policies, renderer=MessageRenderer(sample_bank()), branches=("001",)
+            bank.store,
+            bank.policies,
+            renderer=MessageRenderer(sample_bank()),
+            branches=("001",),
+            consumers=standing,
         )
         with listening(app, "127.0.0.1", 0) as port:
             made = Office(bank, chromium, f"http://127.0.0.1:{port}")

@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client.core import (
@@ -14,19 +15,19 @@ from prometheus_client.core import (
     HistogramMetricFamily,
 )
 
-from consumers.registry import consumer_types
+from consumers.registry import consumer_types, standing
 from producers.relay import CODES, OTHERS
 from renewal.db import leases
 from renewal.errors import XuqiError
 from renewal.eventlog.port import LogUnavailableError
 from renewal.rules.contact_hours import Calendar, TaiwanCalendar, allowed_from
 from renewal.rules.reminder_schedule import threshold_moment
-from renewal.store import alarms, metrics, reports
+from renewal.store import alarms, console, metrics, picture, reconciliations, reports
 from renewal.store.lanes import stopped_lanes
 from scheduler.timetable import LASTS, LEASE
-from schema.codec import kind_name
 from schema.events import Topic
 from schema.policy import Channel
+from schema.taipei import day_of, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 #: Seconds that counts are good for; and looking never takes more than a tenth of the time.
 GOOD_FOR, SHARE = 10.0, 10.0
 PAGE = 5_000
+WEEKS = timedelta(weeks=12)
 #: Seconds between the first moment at which a reminder may be sent and its hand-over.
 DELAYS = (60, 300, 900, 3_600, 4 * 3_600, 12 * 3_600, 24 * 3_600, 3 * 24 * 3_600)
 #: What ``decisions`` says of codes, by what it means for whoever watches over them.
@@ -105,6 +107,7 @@ class StoreCollector:
         yield from self._branches(look)
         yield from self._schedule(look)
         yield from self._for_people(look)
+        yield from self._picture(look)
         if self.backlog is not None:
             codes = [Topic.CODES.value]
             lanes = {
@@ -125,6 +128,29 @@ class StoreCollector:
         says = "For how long a lane has let nothing out; none while it goes on."
         yield gauge("lane_stopped_seconds", says, ["lane"], lanes)
 
+    def _picture(self, look: UnitOfWork) -> Iterator[Metric]:
+        """What the console's live picture shows and no other figure says."""
+        today = start_of(day_of(look.at))
+        ending = [
+            Sample([str(week), product], count)
+            for week, product, count in console.expiring_by_week(look, today, today + WEEKS)
+        ]
+        says = "Certificates in force that end in a week from today on: 0 is this one."
+        yield gauge("certificates_ending", says, ["week", "product"], ending)
+        runs = [Sample([state], count) for state, count in picture.runs_by_state(look).items()]
+        yield gauge("runs", "Bulk runs in each state.", ["state"], runs)
+        stations = [Sample([one.branch], one.enrolled) for one in picture.stations_by_branch(look)]
+        yield gauge("stations", "Stations of a branch that are enrolled.", ["branch"], stations)
+        ages = [
+            Sample([job], (look.at - done).total_seconds())
+            for job, done in picture.jobs_done(look).items()
+        ]
+        yield gauge("job_age_seconds", "Since when a job was done the last time.", ["what"], ages)
+        newest = reconciliations.newest(look)
+        since = [Sample([], (look.at - one.began_at).total_seconds()) for one in newest]
+        says = "Since when the last reconciliation began; none before the first."
+        yield gauge("reconciliation_age_seconds", says, [], since)
+
     def _consumers(self, look: UnitOfWork) -> Iterator[Metric]:
         """Yield no lag while the broker does not answer; everything else is in the store."""
         behind: Mapping[str, int] = {}
@@ -134,16 +160,7 @@ class StoreCollector:
                 behind = self.backlog.of({it.group: it.topics for it in consumer_types()})
             except LogUnavailableError:
                 silent = True
-        found = {
-            it.group: reports.consumer_status(
-                look,
-                it.group,
-                it.topics,
-                [kind_name(kind) for kind in it.kinds],
-                behind=0 if silent else behind.get(it.group),
-            )
-            for it in consumer_types()
-        }
+        found = standing(look, behind if self.backlog is not None else None)
         lag = ("lag_events", "Events that a consumer has not taken yet.", "behind")
         for name, says, value in (
             *(() if silent else (lag,)),

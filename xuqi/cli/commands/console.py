@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import closing
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from xuqi.cli.context import CliContext, cli
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from renewal.db.unit_of_work import UnitOfWork
+    from renewal.store.reports import ConsumerStatus
 
 
 @click.command("console", help="後台網頁（預設只在本機）。\n\nServe the console's pages.")
@@ -36,6 +45,7 @@ def command(cli: CliContext, host: str, port: int, names: tuple[str, ...], *, ht
         limits=cli.bank.approval_limits(),
         bank_log_in=staff_log_in(cli.settings, cli.store.clock, cli.environment),
         comparisons=comparisons(lambda: cli.app),
+        consumers=lambda look: _standing(cli, look),
     )
     served = http.mounted(http.Mount(path="", app=pages, body_bytes=MAX_UPLOAD))
     stop = threading.Event()
@@ -46,3 +56,20 @@ def command(cli: CliContext, host: str, port: int, names: tuple[str, ...], *, ht
         address = f"http://{host}:{bound}/"
         cli.say(f"後台：{address}（Ctrl-C 結束）", f"console: {address} (Ctrl-C ends it)")
         stop.wait()
+
+
+def _standing(cli: CliContext, look: UnitOfWork) -> Mapping[str, ConsumerStatus]:
+    """How each consumer stands; on Kafka as the broker says, and nothing while it is silent."""
+    from consumers.registry import consumer_types, standing  # noqa: PLC0415 - help needs none
+    from renewal.eventlog.port import LogUnavailableError  # noqa: PLC0415 - as above
+    from xuqi.event_log import open_backlog  # noqa: PLC0415 - as above
+    from xuqi.reachable import KNOCK  # noqa: PLC0415 - as above
+
+    try:
+        backlog = open_backlog(cli.settings, patience=timedelta(seconds=KNOCK))
+        if backlog is None:
+            return standing(look)
+        with closing(backlog):
+            return standing(look, backlog.of({it.group: it.topics for it in consumer_types()}))
+    except LogUnavailableError:
+        return {}

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from renewal.db.unit_of_work import UnitOfWork
-    from renewal.delivery import Consumer
     from renewal.rules.first_days import FirstDays
     from schema.state_machine import State
 
@@ -152,23 +151,20 @@ def _behind(context: CliContext, *, away: bool) -> Mapping[str, int] | None:
 
 
 def _status(look: UnitOfWork, behind: Mapping[str, int] | None) -> dict[str, Any]:
-    from consumers.registry import consumer_types  # noqa: PLC0415
+    from consumers.registry import standing  # noqa: PLC0415
     from renewal.db import leases  # noqa: PLC0415 - help needs none
     from renewal.store import alarms, lanes, recordings, reports, tasks  # noqa: PLC0415 - help needs none
     from scheduler.timetable import LEASE  # noqa: PLC0415
-    from schema.codec import kind_name  # noqa: PLC0415
 
-    def stands(it: type[Consumer]) -> dict[str, Any]:
-        kinds = [kind_name(kind) for kind in it.kinds]
-        known = None if behind is None else behind.get(it.group, 0)
-        found = reports.consumer_status(look, it.group, it.topics, kinds, behind=known)
-        return {**found._asdict(), "behind": None if behind == {} else found.behind}
-
+    silent = behind == {}
     lease = leases.current(look, LEASE)
     return {
         "at": look.at,
         **reports.by_state(look),
-        "consumers": {it.group: stands(it) for it in consumer_types()},
+        "consumers": {
+            name: {**one._asdict(), "behind": None if silent else one.behind}
+            for name, one in standing(look, behind).items()
+        },
         "for_people": {
             "tasks": tasks.open_count(look),
             "recordings": recordings.overdue_count(look),
