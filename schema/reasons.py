@@ -515,6 +515,7 @@ class FindingReason(ReasonCode):
     SERIAL_FORM = "finding_serial_form"
     REFERENCE_FORM = "finding_reference_form"
     ID_FORM = "finding_id_form"
+    ID_CHECK_DIGIT = "finding_id_check_digit"
     NAME_LENGTH = "finding_name_length", "limit"
     NAME_UNPRINTABLE = "finding_name_unprintable"
     OWN_CHARACTER = "finding_own_character"

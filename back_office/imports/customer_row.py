@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from back_office.imports.table import Columns
 from renewal.errors import UnreadableError
+from renewal.rules.id_numbers import is_mistyped
 from schema.reasons import FindingReason, Reason
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def read_customer(
     row = CustomerRow(
         line=line,
         reference=read("reference", read_reference) or "",
-        id_number=read("id_number", read_id_number) or "",
+        id_number=read("id_number", lambda text: _checked(read_id_number(text), notes)) or "",
         name=read("name", lambda text: _name(text, notes)) or "",
         mobile=mobile,
         mail=read("mail", read_mail),
@@ -205,6 +206,13 @@ def read_id_number(text: str) -> str:
     number = re.sub(r"[\s-]", "", _DASHES.sub("-", text)).upper()
     if not ID_NUMBER.fullmatch(number):
         raise BadFieldError(FindingReason.ID_FORM)
+    return number
+
+
+def _checked(number: str, notes: list[tuple[str, Reason]]) -> str:
+    """A note and no refusal: the bank's register may know better."""
+    if is_mistyped(number):
+        notes.append(("id_number", FindingReason.ID_CHECK_DIGIT.why()))
     return number
 
 

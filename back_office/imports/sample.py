@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from renewal.rules.id_numbers import with_check_digit
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
@@ -35,7 +37,9 @@ def customer_rows(count: int, *, seed: int = 1) -> Iterator[dict[str, str]]:
         kind = dice.choice("234")
         yield {
             "reference": f"C{number:08d}",
-            "id_number": f"{dice.choice('ABCDEFGH')}{dice.choice('12')}{number:08d}",
+            "id_number": with_check_digit(
+                f"{dice.choice('ABCDEFGH')}{dice.choice('12')}{number:07d}"
+            ),
             "name": dice.choice(_FAMILY) + "".join(dice.sample(_GIVEN, 2)),
             "mobile": f"09{dice.randrange(10, 89)}{number % 1_000_000:06d}",
             "mail": f"c{number}@example.com",

@@ -81,9 +81,9 @@ def cases(**each: object) -> list[object]:
 
 
 def test_a_certificate_in_the_name_of_another_customer_on_file_is_refused(bank: Bank) -> None:
-    bank.customers(a_customer(reference="C1"), a_customer(reference="C2", id_number="B223456789"))
+    bank.customers(a_customer(reference="C1"), a_customer(reference="C2", id_number="B223456782"))
     ca = OtherCa()
-    one, two = (ca.certificate(named(f"{it}-00-000001")) for it in (ID, "B223456789"))
+    one, two = (ca.certificate(named(f"{it}-00-000001")) for it in (ID, "B223456782"))
 
     report = bank.table(
         [
@@ -97,10 +97,10 @@ def test_a_certificate_in_the_name_of_another_customer_on_file_is_refused(bank: 
 
 
 def test_an_id_number_that_is_not_the_certificates_is_refused(bank: Bank) -> None:
-    bank.customers(a_customer(reference="C1"), a_customer(reference="C2", id_number="B223456789"))
+    bank.customers(a_customer(reference="C1"), a_customer(reference="C2", id_number="B223456782"))
 
     report = bank.table(
-        [{"certificate": base64_of(OtherCa().certificate()), "id_number": "B223456789"}]
+        [{"certificate": base64_of(OtherCa().certificate()), "id_number": "B223456782"}]
     )
 
     assert (report.new, report.refused) == (0, 1)
@@ -112,7 +112,7 @@ def test_a_certificate_in_the_name_of_a_stranger_is_noted(bank: Bank) -> None:
     report = bank.table(
         [
             {
-                "certificate": base64_of(OtherCa().certificate(named("B223456789-00-000001"))),
+                "certificate": base64_of(OtherCa().certificate(named("B223456782-00-000001"))),
                 "reference": "C1",
             }
         ]
@@ -155,11 +155,11 @@ DRESSES: dict[str, Callable[[bytes, bytes], str]] = {
 def test_what_looks_like_a_certificate_is_taken_or_a_finding(
     bank: Bank, dress: Callable[[bytes, bytes], str]
 ) -> None:
-    bank.customers(a_customer(), a_customer(reference="C2", id_number="B223456789"))
+    bank.customers(a_customer(), a_customer(reference="C2", id_number="B223456782"))
     ca = OtherCa()
 
     report = import_file(
-        bank, dress(ca.certificate(), ca.certificate(named("B223456789-00-000001")))
+        bank, dress(ca.certificate(), ca.certificate(named("B223456782-00-000001")))
     )
 
     assert report.new + report.refused >= 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -364,3 +365,24 @@ def test_a_filter_is_taken_in_the_language_of_the_list(home: Bank) -> None:
 
     assert "使用中" in result.stdout
     assert str(BROWSER) in result.stdout
+
+
+# --- F32: a check digit that does not fit ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("number", "noted"),
+    [("A123456789", 0), ("A123456788", 1), ("A900000017", 1), ("22099132", 1), ("P1234567", 0)],
+)
+def test_a_mistyped_id_number_is_noted_and_its_customer_comes_in(
+    home: Bank, number: str, noted: int
+) -> None:
+    rows = [a_customer(id_number=number)]
+    file = str(write_customers(home.home.parent / "customers.csv", rows))
+
+    result = home.run("import", "customers", file, "--json")
+
+    read = json.loads(result.stdout)
+    assert (result.exit_code, read["new"]) == (0, 1)
+    assert read["noted"].get("finding_id_check_digit", 0) == noted
+    assert number not in result.output

@@ -116,9 +116,9 @@ def test_who_reads_chinese_meets_no_english_sentence(
 def test_changes_and_notes_are_counted_in_words(home: Home, tmp_path: Path) -> None:
     file = tmp_path / "customers.csv"
     heading = "reference,id_number,name,mobile\n"
-    file.write_text(f"{heading}N1,F111111111,王,0912345670\n")
+    file.write_text(f"{heading}N1,F111111118,王,0912345670\n")
     home.run("import", "customers", str(file))
-    file.write_text(f"{heading}N1,F111111111,王,02-23456789\n")
+    file.write_text(f"{heading}N1,F111111118,王,02-23456789\n")
 
     zh = home.run("import", "customers", str(file), "--dry-run", lang="zh-TW").stdout
     en = home.run("import", "customers", str(file), "--dry-run", lang="en").stdout

@@ -129,12 +129,12 @@ def test_what_a_customers_own_key_has_signed_is_refused(bank: Bank) -> None:
 
     with refused(TrustError, "not the certificate of a CA"):
         trusting(bank.folder, customer)
-    assert put(bank, trusting(bank.folder, ca), customer.issue("B123456789-00-1")) == (0, 1)
+    assert put(bank, trusting(bank.folder, ca), customer.issue("B123456780-00-1")) == (0, 1)
 
 
 def test_a_changed_name_breaks_the_signature(bank: Bank) -> None:
     ca = Ca()
-    der = ca.issue().replace(NAME.encode(), b"B123456789-00-1")
+    der = ca.issue().replace(NAME.encode(), b"B123456780-00-1")
 
     assert put(bank, trusting(bank.folder, ca), der) == (0, 1)
 
