@@ -489,3 +489,18 @@ def test_a_csv_goes_on_behind_a_page(
 
     assert (len(letters), len(certificates)) == (1 + 3, 1 + on_file(bank))
     assert all("'=a formula" in row for row in letters[1:])
+
+
+def test_the_first_page_names_each_kind_of_work_and_the_menu_only_what_one_may_read(
+    bank: RunBank, desks: dict[str, httpx.Client]
+) -> None:
+    with bank.store.transaction() as work:
+        task = open_task(work, work.certificates.get(6), Change.REVOKE, number=1)
+
+    clerk, auditor = desks[OPERATOR].get("/").text, desks[AUDITOR].get("/").text
+    post(desks[OPERATOR], f"/tasks/{task.id}/not-needed", why="a test's")
+
+    main = clerk.partition("<main")[2]
+    assert main.count('href="/tasks"') == 1
+    assert 'href="/audit"' not in clerk
+    assert 'href="/audit"' in auditor
