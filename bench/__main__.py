@@ -8,14 +8,31 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import aged, codes, faults, ocsp, pages, relay, renewals, runs, scan, steps, tokens
+from bench import (
+    aged,
+    codes,
+    console,
+    faults,
+    files,
+    ocsp,
+    pages,
+    relay,
+    renewals,
+    runs,
+    scan,
+    steps,
+    tokens,
+)
 from bench.figures import as_json, as_markdown
 from xuqi.serving.process import raise_gc_thresholds
 
 if TYPE_CHECKING:
     from bench.figures import Figure
 
-ALL = ("steps", "renewals", "scan", "codes", "runs", "relay", "pages", "ocsp", "tokens")
+ALL = (
+    "steps", "renewals", "scan", "codes", "runs", "files", "relay", "pages", "console", "ocsp",
+    "tokens",
+)  # fmt: skip
 LONG = ("aged", "faults")
 
 
@@ -54,6 +71,11 @@ def _of_the_rest(name: str, asked: argparse.Namespace) -> list[Figure]:
         return tokens.figures(rounds=asked.rounds, pace=asked.pace)
     if name == "pages":
         return pages.figures(pages=asked.pages, rounds=asked.rounds)
+    if name == "files":
+        return files.figures(rows=asked.file_rows)
+    if name == "console":
+        many, letters = asked.listed
+        return console.figures(certificates=many, letters=letters, pages=asked.list_pages)
     if name == "ocsp":
         return ocsp.figures(answers=asked.answers, rounds=asked.rounds)
     if name == "relay":
@@ -76,6 +98,11 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
         "--codes", type=int, default=300, help="idle; as many again in the bulk run"
     )
     parser.add_argument("--run-items", type=int, default=10_000, help="of a planned run")
+    parser.add_argument("--file-rows", type=int, default=1_000_000, help="of a run's file")
+    parser.add_argument(
+        "--listed", type=int, nargs=2, default=(1_000_000, 100_000), help="certificates, letters"
+    )
+    parser.add_argument("--list-pages", type=int, default=20, help="of each list of the console")
     parser.add_argument("--events", type=int, default=100_000, help="through the relay")
     parser.add_argument("--pages", type=int, default=1_000, help="of the centre")
     parser.add_argument("--answers", type=int, default=10_000, help="of OCSP")

@@ -84,6 +84,8 @@ def _spelled_otherwise(
 
 def _plain(text: str) -> str:
     """What a person typed or pasted: full-width, blanks and invisible signs do not count."""
+    if text.isascii() and text.isprintable() and " " not in text:
+        return text  # as nearly every cell is: nothing of it can be folded
     folded = unicodedata.normalize("NFKC", text)
     return "".join(c for c in folded if unicodedata.category(c)[0] not in "CZ")
 

@@ -33,7 +33,7 @@ ON_SERVERS = (
 TINY = [
     *("--chain", "6", "--renewals", "6", "--items", "20", "--rows", "100", "400", "--due", "10"),
     *("--codes", "2", "--rounds", "1", "--events", "20", "--past", "50", "--pages", "4"),
-    *("--answers", "16"),
+    *("--answers", "16", "--file-rows", "1200", "--listed", "1200", "50", "--list-pages", "2"),
     *("--pace", "0.02"),
 ]
 
@@ -74,6 +74,12 @@ def _servers_of_the_run(request: pytest.FixtureRequest, monkeypatch: pytest.Monk
         pytest.param("codes", "code, request to hand-over, SQLite: p50 / p99", marks=ON_SERVERS),
         ("pages", "pages of the centre; of a bare page's rate"),
         ("ocsp", "OCSP answers on kept connections"),
+        ("files", "run: rows of a file, 1,200, all bad"),
+        pytest.param(
+            "console",
+            "console: the slowest list, 1,200 certificates, p95",
+            marks=POSTGRESQL,
+        ),
         ("tokens", "a token's renewal: the card's own commands"),
         pytest.param("relay", "events to Kafka by the client alone", marks=ON_SERVERS),
     ],
