@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
+from renewal.errors import GatewayRefusedError
 from renewal.gateways.ca.embedded import profiles
 from renewal.gateways.ca.embedded.ceremony import CaSettings
 from renewal.gateways.ca.embedded.profiles import ProfileError
 from schema.policy import load_policies
-from tests.renewal.gateways.ca.asking import open_ca
+from tests.renewal.gateways.ca.asking import open_ca, parsed, request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,3 +64,28 @@ def test_every_product_names_a_profile_that_there_is() -> None:
     known = profiles.load()
 
     assert {policy.profile for policy in load_policies().values()} <= set(known)
+
+
+def test_a_banks_own_profile_goes_before_the_shipped_one_of_its_name(tmp_path: Path) -> None:
+    own = tmp_path / "profiles"
+    own.mkdir()
+    theirs = GOOD.replace("1.3.6.1.4.1.32473.1.1", "1.3.6.1.4.1.32473.7.7")
+    theirs = theirs.replace('organization = "Finance"', 'organization = "Bank of Tamsui"')
+    (own / "signing.toml").write_text(theirs, "utf-8")
+    (own / "gold.toml").write_text(theirs.replace("7.7", "7.8"), "utf-8")
+    ca = open_ca(tmp_path / "house", settings=CaSettings(own_profiles=own))
+
+    signing, gold = (
+        parsed(ca.issue(request(number, profile=profile)).certificate)
+        for number, profile in enumerate(("signing", "gold"))
+    )
+    with pytest.raises(GatewayRefusedError, match="silver"):
+        ca.issue(request(2, profile="silver"))
+    ca.close()
+
+    for certificate, number in ((signing, "7.7"), (gold, "7.8")):
+        policies = certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
+        oids = [one.policy_identifier.dotted_string for one in policies]
+        [organization] = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        assert oids == [f"1.3.6.1.4.1.32473.{number}"]
+        assert organization.value == "Bank of Tamsui"
