@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from back_office.renewal_actions import RenewalActions
+from back_office.runs.actions import RunActions
+from back_office.runs.plan import Planner, RunTerms
 from renewal.errors import NotNowError
+from renewal.store import runs as run_queries
+from scheduler import runs as job
 from schema.reasons import RefusalReason
-from schema.states import PaymentState, RenewalState
+from schema.states import PaymentState, RenewalState, RunItemState
 from tests.scenario.sample import BROWSER, CARD, TOKEN
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from renewal.db.rows import RunItem
     from tests.scenario.scenario import Scenario
 
 BY = {"who": "lin", "why": "the customer has called"}
@@ -84,3 +91,32 @@ def test_a_customer_who_does_not_want_it_is_declined_by_staff(world: Scenario) -
     assert world.renewal(renewal.id).why == "declined_by_customer"
     with pytest.raises(NotNowError):
         actions(world).decline(renewal.id, **BY)
+
+
+def test_the_item_of_a_bulk_run_goes_with_it_to_one_bucket(world: Scenario) -> None:
+    store, policies = world.house.store, world.house.policies
+    runs, listed = RunActions(store, policies), world.home / "list.csv"
+    listed.write_text(f"certificate,branch\n{CARD},001\n", encoding="utf-8")
+    planner = Planner(store, policies, branches=("001", "002"))
+    run = planner.from_file(listed, RunTerms(name="autumn", canary=0), who="lin").id
+    runs.submit(run, who="lin", why="the autumn run")
+    runs.approve(run, who="chen", note="seen")
+    runs.start(run, who="lin", why="go")
+    world.wait(minutes=1)
+    job.advance(store, policies)
+    world.drain()
+    (begun,) = items(world, run)
+
+    moved = actions(world).move(str(begun.renewal), "002", **BY)
+
+    world.drain()
+    (waits,) = items(world, run)
+    assert (waits.renewal, waits.state) == (moved.id, RunItemState.HANDED_ON)
+    world.at_the_branch(world.station(CARD, branch="002"))
+    world.drain()
+    assert [one.state for one in items(world, run)] == [RunItemState.RENEWED]
+
+
+def items(world: Scenario, run: int) -> Sequence[RunItem]:
+    with world.house.store.snapshot() as look:
+        return run_queries.items(look, run)
