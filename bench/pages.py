@@ -60,8 +60,8 @@ def figures(*, pages: int, rounds: int = 3) -> list[Figure]:
 def _measured(
     trial: Trial, pages: int, rounds: int
 ) -> tuple[list[float], list[float], list[float]]:
-    house = trial.app
-    centre = centre_app(house.store, house.centre, house.policies, bank=house.bank.details)
+    app = trial.app
+    centre = centre_app(app.store, app.centre, app.policies, bank=app.bank.details)
     with ExitStack() as stack:
         port = stack.enter_context(listening(centre, "127.0.0.1", 0))
         guest = trial.guests[0]
@@ -73,7 +73,7 @@ def _measured(
         }
         client.post("/login", data=asked, headers={"Sec-Fetch-Site": "same-origin"})
         size = len(client.get("/").raise_for_status().content)
-        other = stack.enter_context(listening(_bare(house.store, size), "127.0.0.1", 0))
+        other = stack.enter_context(listening(_bare(app.store, size), "127.0.0.1", 0))
         beside = stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{other}"))
         ours, bare, waits = [], [], []
         for _ in range(rounds):

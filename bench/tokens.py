@@ -157,7 +157,7 @@ class ListLog:
         self.records.append(
             Record(
                 position=len(self.records) + 1,
-                topic=event.place,
+                topic=event.topic_name,
                 key=event.key,
                 kind=kind_of(event),
                 identity=event.identity,

@@ -35,7 +35,7 @@ class Event(
     topic: ClassVar[Topic]
 
     @property
-    def place(self) -> str:
+    def topic_name(self) -> str:
         """The name of the topic that the event goes to."""
         return str(self.topic)
 
@@ -392,7 +392,7 @@ class StationEvent(Event, frozen=True, kw_only=True):
     renewal: str
 
     @property
-    def place(self) -> str:
+    def topic_name(self) -> str:
         return f"{self.topic.value}.{self.branch}"
 
     @property
@@ -484,9 +484,9 @@ class TokenEvent(Event, frozen=True, kw_only=True):
     @property
     def identity(self) -> str:  # a forged one must not make the true one a fact told twice
         tag = type(self).__struct_config__.tag
-        return f"{tag}:{self.renewal}:{_digest(*self._said())}"
+        return f"{tag}:{self.renewal}:{_digest(*self._stated())}"
 
-    def _said(self) -> tuple[str, ...]:
+    def _stated(self) -> tuple[str, ...]:
         return (self.station, self.station_signature)
 
 
@@ -499,7 +499,7 @@ class TokenRequestSigned(TokenEvent, frozen=True, kw_only=True, tag="token-reque
     #: CMS SignedData by the old key over the confirmation, without certificates, DER in base64
     proof: str
 
-    def _said(self) -> tuple[str, ...]:
+    def _stated(self) -> tuple[str, ...]:
         return (self.csr, self.proof, self.station_signature)
 
 
@@ -511,7 +511,7 @@ class TokenWritten(TokenEvent, frozen=True, kw_only=True, tag="token-written.v2"
     certificate_sha256: str
     signature: str  #: of the challenge, by the new key; base64
 
-    def _said(self) -> tuple[str, ...]:
+    def _stated(self) -> tuple[str, ...]:
         return (self.signature, self.station_signature)
 
 
@@ -540,7 +540,7 @@ class StationDeed(TokenEvent, frozen=True, kw_only=True, tag="station-deed.v1"):
 
     @property
     def identity(self) -> str:
-        return f"station-deed.v1:{self.station}:{self.number}:{_digest(*self._said())}"
+        return f"station-deed.v1:{self.station}:{self.number}:{_digest(*self._stated())}"
 
 
 class StationEnrolled(Event, frozen=True, kw_only=True, tag="station-enrolled.v1"):

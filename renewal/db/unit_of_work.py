@@ -172,7 +172,9 @@ class UnitOfWork:
         """Emit an event; it is on the log if and when this transaction commits."""
         kind = kind_of(event)
         self.emitted_kinds.add(kind)
-        self._events.append((event.place, event.key, kind, event.identity, self.at, encode(event)))
+        self._events.append(
+            (event.topic_name, event.key, kind, event.identity, self.at, encode(event))
+        )
 
     def record_decision(
         self,

@@ -47,21 +47,23 @@ def _time(at: datetime) -> bytes:
 def packed(event: Event, at: datetime) -> tuple[bytes, bytes, Headers]:
     """Key, value and headers of an event that is published directly."""
     kind = kind_of(event)
-    told = headers(kind=kind, identity=event.identity, key=event.key, at=at)
-    return event.key.encode(), encode(event), told
+    found_headers = headers(kind=kind, identity=event.identity, key=event.key, at=at)
+    return event.key.encode(), encode(event), found_headers
 
 
 def kind_in(found: Iterable[tuple[str, bytes | None]]) -> str:
     """The kind as in ``Unpacked``, without parsing the rest."""
-    told = [value for name, value in found or () if name == "ce_type" and isinstance(value, bytes)]
-    return _fitting(told[-1], KIND) if told else ""
+    found_headers = [
+        value for name, value in found or () if name == "ce_type" and isinstance(value, bytes)
+    ]
+    return _fitting(found_headers[-1], KIND) if found_headers else ""
 
 
 class Unpacked:
     """Untrusted record headers, validated and limited to column width."""
 
     def __init__(
-        self, found: Iterable[tuple[str, bytes | None]], *, key: bytes | None, place: str
+        self, found: Iterable[tuple[str, bytes | None]], *, key: bytes | None, position: str
     ) -> None:
         self._headers: dict[str, bytes] = {
             name: value for name, value in found or () if isinstance(value, bytes)
@@ -69,8 +71,8 @@ class Unpacked:
         self.kind = self._text("ce_type", KIND)
         # Without an id of its own, a record is known by its place: it is never told apart from
         # itself, and is buried once.
-        self.identity = self._text("ce_id", IDENTITY) or place
-        self.key = _fitting(key or b"", KEY) or place[-KEY:]
+        self.identity = self._text("ce_id", IDENTITY) or position
+        self.key = _fitting(key or b"", KEY) or position[-KEY:]
         self.at = self._moment()
 
     @property

@@ -40,7 +40,7 @@ def world(tmp_path: Path) -> Iterator[Scenario]:
 def test_an_address_is_marked_for_its_own_fault_only(
     world: Scenario, channel: Channel, code: str, bad: str | None
 ) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         mark_contact(work, message(channel, None), code)
 
     assert marked(world, channel) == bad
@@ -51,26 +51,26 @@ def test_it_is_the_address_to_which_the_message_went(
     world: Scenario, went_to: bytes | None, bad: str | None
 ) -> None:
     """A message of an older program does not say to which."""
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.customers.change(work.customers.get(BROWSER), mobile_hash=b"new", mail_hash=b"newer")
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         mark_contact(work, message(Channel.SMS, went_to), "21614")
 
     assert marked(world, Channel.SMS) == bad
 
 
 def test_what_a_person_has_closed_no_carrier_opens(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.customers.get(BROWSER)
         work.customers.change(row, mobile_bad="not theirs", mobile_bad_until=None)
         number = row.mobile_hash or b""
 
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         mark_contact(work, message(Channel.SMS, number), "21614")
         opened = open_again(work, Channel.SMS, number, codes=False)
 
     assert opened == 0
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         row = look.customers.get(BROWSER)
     assert (row.mobile_bad, row.mobile_bad_until) == ("not theirs", None)
 
@@ -97,6 +97,6 @@ def message(channel: Channel, address_hash: bytes | None) -> Message:
 
 
 def marked(world: Scenario, channel: Channel) -> str | None:
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         customer = look.customers.get(BROWSER)
     return customer.mail_bad if channel is Channel.MAIL else customer.mobile_bad

@@ -69,7 +69,7 @@ def test_everything_of_one_key_is_one_trace_and_each_fact_a_span_of_it() -> None
 def test_what_we_send_is_what_we_read(event: Event) -> None:
     key, _, told = packed(event, AT)
 
-    found = Unpacked(told, key=key, place="t:0:1")
+    found = Unpacked(told, key=key, position="t:0:1")
 
     assert (found.kind, found.identity) == (event.__struct_config__.tag, event.identity)
     assert (found.key, found.at) == (event.key, AT)
@@ -90,4 +90,4 @@ NO_TRACES = [
 
 @pytest.mark.parametrize("value", NO_TRACES)
 def test_a_trace_that_is_none_is_none(value: bytes) -> None:
-    assert Unpacked([("traceparent", value)], key=b"k", place="t:0:1").traceparent is None
+    assert Unpacked([("traceparent", value)], key=b"k", position="t:0:1").traceparent is None

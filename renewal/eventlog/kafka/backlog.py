@@ -58,13 +58,17 @@ class Backlog:
         for group, topics in groups.items():
             mine, dealt_with = {self._prefix + topic for topic in topics}, committed[known[group]]
             at = {
-                place: dealt_with[place].offset if place in dealt_with else 0
-                for place in places
-                if place.topic in mine
+                partition: dealt_with[partition].offset if partition in dealt_with else 0
+                for partition in places
+                if partition.topic in mine
             }
-            behind[group] = {place: at[place] for place in at if at[place] < ends[place].offset}
+            behind[group] = {
+                partition: at[partition]
+                for partition in at
+                if at[partition] < ends[partition].offset
+            }
         # What was deleted after its time is nobody's backlog.
-        late = {place for it in behind.values() for place in it}
+        late = {partition for it in behind.values() for partition in it}
         starts = admin.list_partition_offsets(dict.fromkeys(late, OffsetSpec.EARLIEST))
         return {
             group: sum(ends[one].offset - max(at, starts[one].offset) for one, at in it.items())
@@ -80,7 +84,7 @@ class Backlog:
                     TopicPartition(topic["name"], one["partition_index"])
                     for one in topic["partitions"]
                 ]
-        return [place for topic in topics for place in self._places[topic]]
+        return [partition for topic in topics for partition in self._places[topic]]
 
     def close(self) -> None:
         client, self._client = self._client, None

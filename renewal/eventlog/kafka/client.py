@@ -100,8 +100,8 @@ class Client:
         lines.get_connection = connecting
 
     def _blame(self, reason: BaseException) -> None:
-        told = f"{type(reason).__name__}: {reason}"
-        heard = (place for place, (sign, _) in enumerate(BLAMES) if sign in told)
+        text = f"{type(reason).__name__}: {reason}"
+        heard = (number for number, (sign, _) in enumerate(BLAMES) if sign in text)
         self._blamed = min(self._blamed, next(heard, self._blamed))
 
     def topic_id(self, topic: str) -> object:

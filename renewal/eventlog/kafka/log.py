@@ -30,7 +30,7 @@ class KafkaLog:
 
     def append(self, events: Sequence[Event]) -> None:
         now = self._clock.now()
-        self._publisher.send((event.place, *packed(event, now)) for event in events)
+        self._publisher.send((event.topic_name, *packed(event, now)) for event in events)
 
     def outlet(self, **settings: object) -> Outlet:
         return Outlet(self._connection, **settings)

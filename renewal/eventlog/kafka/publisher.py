@@ -31,10 +31,10 @@ class _ByKey(DefaultPartitioner):  # type: ignore[misc]  # the client has no typ
     def partition(self, topic: str, key: Any, serialized_key: bytes | None, *others: Any) -> int:  # noqa: ANN401 - untyped
         *_, cluster = others
         if serialized_key is None:
-            place: int = super().partition(topic, key, serialized_key, *others)
+            number: int = super().partition(topic, key, serialized_key, *others)
         else:
-            place = (_hash(serialized_key) & 0x7FFFFFFF) % len(cluster.partitions_for_topic(topic))
-        return place
+            number = (_hash(serialized_key) & 0x7FFFFFFF) % len(cluster.partitions_for_topic(topic))
+        return number
 
 
 #: Never idempotent: that producer dies for good once a batch that was sent has expired, and our
@@ -79,8 +79,8 @@ class Publisher:
             try:
                 producer = self._open()
                 sent = [
-                    producer.send(self._prefix + topic, key=key, value=value, headers=told)
-                    for topic, key, value, told in records
+                    producer.send(self._prefix + topic, key=key, value=value, headers=facts)
+                    for topic, key, value, facts in records
                 ]
                 # flush() returns silently when a batch has failed: only the futures tell.
                 producer.flush(timeout=SEND.total_seconds())

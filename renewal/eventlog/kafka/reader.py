@@ -91,15 +91,17 @@ class KafkaReader:
                 timeout_ms=int(max(wait, least).total_seconds() * 1000), max_records=at_most
             )
             anew = self._made_anew(client)
-            found = {place: found[place] for place in found if place.topic not in anew}
+            found = {
+                partition: found[partition] for partition in found if partition.topic not in anew
+            }
             stuck = self._watch.stuck(consumer, full=_count(found) >= at_most)
         except KafkaError as error:
             self._leave()
             collect()
             raise unavailable(error) from error
-        for place, records in found.items():
-            self._given[place] = records[0].offset
-            self._behind[place] = records[-1].offset + 1
+        for partition, records in found.items():
+            self._given[partition] = records[0].offset
+            self._behind[partition] = records[-1].offset + 1
         if stuck:
             log.warning("a partition is stuck", extra={"consumer": self._group, "places": stuck})
             self._rejoins = True  # not before these records are dealt with
@@ -131,9 +133,9 @@ class KafkaReader:
         ids = {topic: client.topic_id(topic) for topic in self._topics}
         known = {topic: self._ids.setdefault(topic, one) for topic, one in ids.items() if one}
         anew = {topic for topic, one in known.items() if one != ids[topic]}
-        places = [place for place in client.does.assignment() if place.topic in anew]
+        places = [partition for partition in client.does.assignment() if partition.topic in anew]
         if places:
-            begun = {place.topic for place in places}
+            begun = {partition.topic for partition in places}
             log.warning("a topic was made anew", extra={"consumer": self._group, "topics": begun})
             client.does.seek_to_beginning(*places)
             self._ids |= {topic: ids[topic] for topic in begun}
@@ -159,7 +161,7 @@ class KafkaReader:
         if places <= consumer.assignment():
             return
         if nobodys := places - self._held(places):
-            named = sorted(f"{place.topic}:{place.partition}" for place in nobodys)
+            named = sorted(f"{partition.topic}:{partition.partition}" for partition in nobodys)
             log.warning("nobody has it", extra={"consumer": self._group, "places": named})
             # KIP-568's enforceRebalance, which kafka-python has not made public. From the leader it
             # is a rebalance; from any other member the broker answers with what it has.
@@ -189,9 +191,9 @@ class KafkaReader:
     def _give_again(self, consumer: KafkaConsumer) -> None:
         """Rewind to what was polled and not committed, as far as it is still ours."""
         assigned = consumer.assignment()
-        for place, offset in self._given.items():
-            if place in assigned:
-                consumer.seek(place, offset)
+        for partition, offset in self._given.items():
+            if partition in assigned:
+                consumer.seek(partition, offset)
         self._given, self._behind = {}, {}
 
     def settle(self, last: Record, work: object) -> None:
@@ -203,7 +205,9 @@ class KafkaReader:
         if self._client is None or not behind:
             return
         # Kafka commits the next offset to read, not the last one read.
-        offsets = {place: OffsetAndMetadata(offset, "", -1) for place, offset in behind.items()}
+        offsets = {
+            partition: OffsetAndMetadata(offset, "", -1) for partition, offset in behind.items()
+        }
         try:
             self._client.does.commit(offsets, timeout_ms=int(COMMIT.total_seconds() * 1000))
         except KafkaError as error:
@@ -241,9 +245,11 @@ class _Watch:
             return []
         before, self._since, self._seen = self._seen, now, _places(consumer)
         return [
-            f"{place.topic}:{place.partition}"
-            for place, (position, _) in self._seen.items()
-            if place in before and position == before[place][0] and position < before[place][1]
+            f"{partition.topic}:{partition.partition}"
+            for partition, (position, _) in self._seen.items()
+            if partition in before
+            and position == before[partition][0]
+            and position < before[partition][1]
         ]
 
 
@@ -251,8 +257,12 @@ def _places(consumer: KafkaConsumer) -> dict[TopicPartition, tuple[int, int]]:
     ours = list(consumer.assignment())
     within = int(ASK.total_seconds() * 1000)
     ends = consumer.end_offsets(ours, timeout_ms=within) if ours else {}
-    at = {place: consumer.position(place, timeout_ms=within) for place in ends}
-    return {place: (at[place], end) for place, end in ends.items() if at[place] is not None}
+    at = {partition: consumer.position(partition, timeout_ms=within) for partition in ends}
+    return {
+        partition: (at[partition], end)
+        for partition, end in ends.items()
+        if at[partition] is not None
+    }
 
 
 def _count(found: Mapping[TopicPartition, Sequence[object]]) -> int:
@@ -261,15 +271,15 @@ def _count(found: Mapping[TopicPartition, Sequence[object]]) -> int:
 
 def _record(one: Any, prefix: str) -> Record:  # noqa: ANN401 - kafka-python has no types
     topic = one.topic.removeprefix(prefix)
-    place = f"{topic}:{one.partition}:{one.offset}"
-    told = Unpacked(one.headers or (), key=one.key, place=place)
+    position = f"{topic}:{one.partition}:{one.offset}"
+    unpacked = Unpacked(one.headers or (), key=one.key, position=position)
     return Record(
         position=one.offset,
         topic=topic,
-        key=told.key,
-        kind=told.kind,
-        identity=told.identity,
-        at=told.at,
+        key=unpacked.key,
+        kind=unpacked.kind,
+        identity=unpacked.identity,
+        at=unpacked.at,
         body=one.value or b"",
-        traceparent=told.traceparent,
+        traceparent=unpacked.traceparent,
     )

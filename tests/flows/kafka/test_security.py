@@ -164,7 +164,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Path:
+def app(tmp_path: Path) -> Path:
     """A home whose secret for Kafka is the right one."""
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "kafka.key").write_text(f"{PASSWORD}\n")
@@ -180,15 +180,15 @@ URLS: dict[str, Callable[[Guarded], str]] = {
 
 
 @pytest.mark.parametrize("how", URLS)
-def test_who_has_the_right_papers_writes_and_reads(guarded: Guarded, house: Path, how: str) -> None:
-    settings = Settings(home=house, log_url=URLS[how](guarded))
+def test_who_has_the_right_papers_writes_and_reads(guarded: Guarded, app: Path, how: str) -> None:
+    settings = Settings(home=app, log_url=URLS[how](guarded))
     event, group = asked(1), f"reader of {how}".replace(" ", "-")
     found: list[str] = []
 
-    with opened(sqlite_url(house), make=True) as store:
+    with opened(sqlite_url(app), make=True) as store:
         log: KafkaLog = open_log(settings, store)  # type: ignore[assignment]  # as it is on Kafka
         log.append([event])
-        reader = log.reader(group, [event.place])
+        reader = log.reader(group, [event.topic_name])
         until(lambda: bool(found), lambda: found.extend(one.identity for one in took(reader)))
         reader.close()
         log.close()
@@ -214,11 +214,11 @@ def test_who_has_not_is_told_which_setting_to_look_at(guarded: Guarded, what: st
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "PLAIN"])
 def test_a_wrong_password_is_told_and_stands_nowhere(
-    guarded: Guarded, house: Path, mechanism: str, caplog: pytest.LogCaptureFixture
+    guarded: Guarded, app: Path, mechanism: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong = "another-password-that-is-nowhere-else"
-    (house / "secrets" / "kafka.key").write_text(wrong)
-    settings = Settings(home=house, log_url=guarded.with_password(mechanism))
+    (app / "secrets" / "kafka.key").write_text(wrong)
+    settings = Settings(home=app, log_url=guarded.with_password(mechanism))
     caplog.set_level("DEBUG")
 
     told = refused(settings, "XUQI_LOG_URL: .*sasl_plain_username and the secret kafka")
@@ -239,17 +239,17 @@ def refused(settings: Settings, why: str) -> str:
 
 
 @contextmanager
-def log_of(guarded: Guarded, house: Path, user: str) -> Iterator[KafkaLog]:
-    settings = Settings(home=house, log_url=guarded.with_password("SCRAM-SHA-512", user))
+def log_of(guarded: Guarded, app: Path, user: str) -> Iterator[KafkaLog]:
+    settings = Settings(home=app, log_url=guarded.with_password("SCRAM-SHA-512", user))
     check_log(settings)  # each asks for this at its start
-    with opened(sqlite_url(house), make=True) as store:
+    with opened(sqlite_url(app), make=True) as store:
         log: KafkaLog = open_log(settings, store)  # type: ignore[assignment]  # as it is on Kafka
         yield log
         log.close()
 
 
 @pytest.fixture
-def on_the_log(guarded: Guarded, house: Path) -> Mapping[str, Event]:
+def on_the_log(guarded: Guarded, app: Path) -> Mapping[str, Event]:
     """One event on each topic, as the relay has carried it there."""
     told: list[Event] = [
         CustomerInvited(renewal="R1", customer=1),
@@ -260,9 +260,9 @@ def on_the_log(guarded: Guarded, house: Path) -> Mapping[str, Event]:
         TokenDeclined(renewal="R1", why="no time"),
         TokenJobEnded(branch=BRANCH, renewal="R1", why="done"),
     ]
-    with log_of(guarded, house, RELAY) as log:
+    with log_of(guarded, app, RELAY) as log:
         log.append(told)
-    return {event.place: event for event in told}
+    return {event.topic_name: event for event in told}
 
 
 READERS = {
@@ -278,12 +278,12 @@ def group_of(user: str) -> str:
 
 @pytest.mark.parametrize("user", READERS)
 def test_a_component_reads_its_own_topics_and_no_other(
-    guarded: Guarded, house: Path, on_the_log: Mapping[str, Event], user: str
+    guarded: Guarded, app: Path, on_the_log: Mapping[str, Event], user: str
 ) -> None:
     found: set[str] = set()
     foreign = next(topic for topic in on_the_log if topic not in READERS[user])
 
-    with log_of(guarded, house, user) as log:
+    with log_of(guarded, app, user) as log:
         reader = log.reader(group_of(user), READERS[user])
         wanted = {on_the_log[topic].identity for topic in READERS[user]}
         until(lambda: found >= wanted, lambda: found.update(one.identity for one in took(reader)))
@@ -296,40 +296,40 @@ def test_a_component_reads_its_own_topics_and_no_other(
 
 @pytest.mark.parametrize("user", [*READERS, SCHEDULER, OPERATOR])
 def test_what_a_component_does_not_say_it_cannot_write(
-    guarded: Guarded, house: Path, user: str
+    guarded: Guarded, app: Path, user: str
 ) -> None:
     forged = RenewalConfirmed(renewal="R2")
 
     with (
-        log_of(guarded, house, user) as log,
+        log_of(guarded, app, user) as log,
         pytest.raises(LogUnavailableError, match="TopicAuthorizationFailed"),
     ):
         log.append([forged])
 
 
 @pytest.mark.parametrize("user", [WEB, f"station-{BRANCH}"])
-def test_a_station_speaks_on_its_topic(guarded: Guarded, house: Path, user: str) -> None:
-    with log_of(guarded, house, user) as log:
+def test_a_station_speaks_on_its_topic(guarded: Guarded, app: Path, user: str) -> None:
+    with log_of(guarded, app, user) as log:
         log.append([TokenDeclined(renewal="R3", why="no time")])
 
 
-def test_who_may_not_alter_the_cluster_grants_nothing(guarded: Guarded, house: Path) -> None:
-    settings = Settings(home=house, log_url=guarded.with_password("SCRAM-SHA-512", "billing"))
+def test_who_may_not_alter_the_cluster_grants_nothing(guarded: Guarded, app: Path) -> None:
+    settings = Settings(home=app, log_url=guarded.with_password("SCRAM-SHA-512", "billing"))
 
     with pytest.raises(LogUnavailableError, match="ClusterAuthorizationFailed"):
         grant(connection(settings), RIGHTS)
 
 
-def test_nobody_joins_the_group_of_another(guarded: Guarded, house: Path) -> None:
-    with log_of(guarded, house, "billing") as log:
+def test_nobody_joins_the_group_of_another(guarded: Guarded, app: Path) -> None:
+    with log_of(guarded, app, "billing") as log:
         thief = log.reader("issuance", ["renewals"])
         with pytest.raises(LogUnavailableError, match="GroupAuthorizationFailed"):
             until(lambda: False, lambda: took(thief), seconds=20)
         thief.close()
 
 
-def test_an_operator_counts_what_every_consumer_is_behind(guarded: Guarded, house: Path) -> None:
-    settings = Settings(home=house, log_url=guarded.with_password("SCRAM-SHA-512", OPERATOR))
+def test_an_operator_counts_what_every_consumer_is_behind(guarded: Guarded, app: Path) -> None:
+    settings = Settings(home=app, log_url=guarded.with_password("SCRAM-SHA-512", OPERATOR))
     backlog = open_backlog(settings)
     assert backlog is not None
 

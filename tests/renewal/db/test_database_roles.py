@@ -100,27 +100,27 @@ class Parted(Scenario):
 
     @property
     def centre(self) -> Centre:
-        return Centre(self.web, self.house.policies, self.house.keys)
+        return Centre(self.web, self.app.policies, self.app.keys)
 
 
 @pytest.fixture
 def world(server: str, tmp_path: Path) -> Iterator[Parted]:
     clock = VirtualClock(START)
-    house = bootstrap(Settings(home=tmp_path, store_url=server), clock=clock)
-    with opened(server, "web", house) as web, opened(server, "workers", house) as own:
-        parted = Parted(tmp_path, house, clock, web=web)
+    app = bootstrap(Settings(home=tmp_path, store_url=server), clock=clock)
+    with opened(server, "web", app) as web, opened(server, "workers", app) as own:
+        parted = Parted(tmp_path, app, clock, web=web)
         take_in_sample(parted)
-        parted.house = replace(house, store=own, log=EmbeddedLog(own))
+        parted.app = replace(app, store=own, log=EmbeddedLog(own))
         yield parted
         parted.ca.close()
         parted.bank.close()
-    house.store.close()
+    app.store.close()
 
 
 @contextmanager
-def opened(url: str, name: str, house: App) -> Iterator[Store]:
-    settings = replace(house.settings, store_url=login(url, name))
-    store = open_store(settings, house.clock, house.keys)
+def opened(url: str, name: str, app: App) -> Iterator[Store]:
+    settings = replace(app.settings, store_url=login(url, name))
+    store = open_store(settings, app.clock, app.keys)
     try:
         yield store
     finally:
@@ -129,7 +129,7 @@ def opened(url: str, name: str, house: App) -> Iterator[Store]:
 
 def jobs_done(world: Scenario) -> None:
     timetable = Timetable(
-        store=world.house.store, policies=world.house.policies, sms=world.house.gateways.sms
+        store=world.app.store, policies=world.app.policies, sms=world.app.gateways.sms
     )
     done = [timetable.run(name) for name in timetable.every]
     timetable.stop()
@@ -147,14 +147,14 @@ def calls_back(world: Parted, report: DeliveryReport) -> bool:
 
 def enrolled_by_its_code(world: Parted) -> str:
     """A station of a branch reaches the web, and the newest line of the trail is returned."""
-    code = world.house.back_office.code_for_station("001", who="lin", why="a new station")
+    code = world.app.back_office.code_for_station("001", who="lin", why="a new station")
     key = base64.b64encode(bytes(32)).decode()
     asked = EnrolmentRequest(branch="001", public_key=key, code=code)
     enrolled_by_code(world.web, asked, number_of(asked.public))
     world.drain()
     with world.web.snapshot() as look:
         assert stations.find(look, number_of(asked.public)) is not None
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         return str(list(audit.entries(look))[-1]["did"])
 
 
@@ -169,7 +169,7 @@ class Kept:
 def relayed(world: Parted, server: str, branches: Sequence[str]) -> list[Record]:
     """What the relay gives to Kafka, with its own login, where there are these branches."""
     kept, topics = Kept(), [topic.name for topic in declared(branches)]
-    with opened(server, "relay", world.house) as store:
+    with opened(server, "relay", world.app) as store:
         for lane in (CODES, OTHERS):
             with closing(store.advisory_lock(lane)) as claim:
                 relay = Relay(store, kept, claim, topics, lane=lane)
@@ -210,7 +210,7 @@ def test_web_workers_and_relay_get_by_with_the_rights_of_their_roles(
     first = relayed(world, server, branches=["002"])
     given_up = world.rows("SELECT id FROM dead_letters WHERE consumer = :lane", lane=OTHERS)
     for (letter,) in given_up:
-        world.house.back_office.replay_dead_letter(letter, who="T01", why="declared now")
+        world.app.back_office.replay_dead_letter(letter, who="T01", why="declared now")
     again = relayed(world, server, branches=["001"])
 
     assert heard == [True, True]

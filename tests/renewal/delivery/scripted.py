@@ -178,7 +178,7 @@ class Listed:
 
 
 def record(event: Event, **other: object) -> Record:
-    named = {"topic": event.place, "key": event.key, "kind": kind_of(event), "at": NOON}
+    named = {"topic": event.topic_name, "key": event.key, "kind": kind_of(event), "at": NOON}
     named |= {"identity": event.identity, "body": encode(event), "position": 1}
     return Record(**{**named, **other})  # type: ignore[arg-type]
 

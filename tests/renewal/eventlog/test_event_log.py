@@ -156,7 +156,7 @@ def test_what_is_appended_is_read(engine: Engine) -> None:
     (record,) = engine.reader().poll(9, SOON)
 
     assert decode(record.body) == FIRST
-    assert record.topic == FIRST.place
+    assert record.topic == FIRST.topic_name
     assert record.key == FIRST.key
     assert record.kind == kind_of(FIRST)
     assert record.identity == FIRST.identity
@@ -348,7 +348,7 @@ def test_an_event_that_commits_late_is_not_skipped(url: str, told: list[Event]) 
     first, second = told
     with opened(url) as store, ThreadPoolExecutor() as pool:
         log = EmbeddedLog(store)
-        with closing(log.reader("tests", [first.place])) as reader:
+        with closing(log.reader("tests", [first.topic_name])) as reader:
             with store.transaction() as late:
                 late.emit(first)
                 late.flush()

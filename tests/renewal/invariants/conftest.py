@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Broken:
     """The story's house, which can be broken."""
 
-    house: App
+    app: App
     path: Path
 
     def sql(self, statements: str) -> None:
@@ -47,18 +47,18 @@ class Broken:
         self.sql(f"INSERT INTO {table} ({kept}) SELECT {values} FROM {table} WHERE {where}")  # noqa: S608 - the test's own
 
     def found(self) -> set[tuple[str, str]]:
-        return {(one.invariant, one.what) for one in findings(self.house)}
+        return {(one.invariant, one.what) for one in findings(self.app)}
 
 
 @pytest.fixture(scope="session")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, sqlite3.Connection]]:
     """The story's house, and its rows as they were at the end of the story."""
     story = tell(tmp_path_factory.mktemp("story"))
-    house = story.house
+    app = story.app
     rows = sqlite3.connect(":memory:")
-    with closing(sqlite3.connect(str(house.store.engine.url.database))) as database:
+    with closing(sqlite3.connect(str(app.store.engine.url.database))) as database:
         database.backup(rows)
-    yield house, rows
+    yield app, rows
     rows.close()
     story.close()
 
@@ -66,9 +66,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[App, sqlite
 @pytest.fixture
 def broken(told: tuple[App, sqlite3.Connection]) -> Broken:
     """The same house for all tests, which saves half their time, with its rows put back."""
-    house, rows = told
-    path = Path(str(house.store.engine.url.database))
+    app, rows = told
+    path = Path(str(app.store.engine.url.database))
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA synchronous=OFF")
         rows.backup(database)
-    return Broken(house, path)
+    return Broken(app, path)

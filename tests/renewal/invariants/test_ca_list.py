@@ -55,15 +55,15 @@ class Mute:
 
 
 def put(broken: Broken, ca: Any) -> None:  # noqa: ANN401 - any CA
-    before = broken.house.gateways
+    before = broken.app.gateways
     outside = Gateways(sms=before.sms, mail=before.mail, ca=ca, bank=before.bank)
-    broken.house = replace(broken.house, gateways=outside)
+    broken.app = replace(broken.app, gateways=outside)
 
 
 def listing(
     broken: Broken, change: Callable[[list[CertificateListing]], list[CertificateListing]]
 ) -> None:
-    ca = broken.house.gateways.ca
+    ca = broken.app.gateways.ca
     assert isinstance(ca, EmbeddedCa)
     put(broken, Around(OtherList(ca, change)))
 
@@ -174,5 +174,5 @@ def test_what_the_ca_did_between_two_looks_is_no_difference(broken: Broken) -> N
 def test_a_ca_without_a_list_is_told_of(broken: Broken, capsys: pytest.CaptureFixture[str]) -> None:
     put(broken, Mute())
 
-    assert main(broken.house, english=True) == 0
+    assert main(broken.app, english=True) == 0
     assert "the CA cannot be asked for its list" in capsys.readouterr().out

@@ -285,7 +285,7 @@ COPIES = {
 
 
 def test_a_house_where_all_went_well_has_only_zeros(broken: Broken) -> None:
-    assert counts(broken.house) == dict.fromkeys(INVARIANTS, 0)
+    assert counts(broken.app) == dict.fromkeys(INVARIANTS, 0)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -394,7 +394,7 @@ def test_where_the_log_is_on_kafka_what_it_lost_is_found_all_the_same(
     broken: Broken, statements: str, expected: set[tuple[str, str]]
 ) -> None:
     nowhere = KafkaLog(Connection(servers=("127.0.0.1:1",)))
-    elsewhere = Broken(replace(broken.house, log=nowhere), broken.path)
+    elsewhere = Broken(replace(broken.app, log=nowhere), broken.path)
 
     elsewhere.sql(f"DELETE FROM offsets; {statements}")
 

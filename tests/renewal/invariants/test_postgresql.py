@@ -21,30 +21,30 @@ pytestmark = pytest.mark.postgresql
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     with cluster() as server:
         story = tell(tmp_path_factory.mktemp("story"), store_url=server)
-        yield story.house
+        yield story.app
         story.close()
 
 
 @pytest.fixture
-def broken(house: App, request: pytest.FixtureRequest) -> Iterator[App]:
+def broken(app: App, request: pytest.FixtureRequest) -> Iterator[App]:
     """Statements have broken it, and are taken back after the test."""
     statements, taken_back = request.param
-    _execute(house, statements)
-    yield house
-    _execute(house, taken_back)
+    _execute(app, statements)
+    yield app
+    _execute(app, taken_back)
 
 
-def _execute(house: App, statements: str) -> None:
-    with house.store.engine.begin() as connection:
+def _execute(app: App, statements: str) -> None:
+    with app.store.engine.begin() as connection:
         for statement in statements.split(";"):
             connection.exec_driver_sql(statement)
 
 
-def test_a_house_where_all_went_well_has_only_zeros(house: App) -> None:
-    assert counts(house) == dict.fromkeys(INVARIANTS, 0)
+def test_a_house_where_all_went_well_has_only_zeros(app: App) -> None:
+    assert counts(app) == dict.fromkeys(INVARIANTS, 0)
 
 
 CASES = [

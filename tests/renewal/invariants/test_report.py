@@ -35,7 +35,7 @@ DEAD = """
 def test_a_clean_house_ends_with_zero_and_a_line_for_each_invariant(
     broken: Broken, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(broken.house) == 0
+    assert main(broken.app) == 0
 
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [[name, "0"] for name in INVARIANTS]
@@ -46,14 +46,14 @@ def test_a_violation_ends_with_one_and_says_where_to_look(
 ) -> None:
     broken.sql("UPDATE renewals SET fee_state = 'voided' WHERE id = 'R00000003-01'")
 
-    assert main(broken.house) == 1
+    assert main(broken.app) == 1
     assert "I4  R00000003-01: 費用狀態或金額與帳冊不符" in capsys.readouterr().out
 
 
 def test_a_program_gets_one_object(broken: Broken, capsys: pytest.CaptureFixture[str]) -> None:
     broken.sql("UPDATE renewals SET fee_state = 'voided' WHERE id = 'R00000003-01'")
 
-    assert main(broken.house, json=True) == 1
+    assert main(broken.app, json=True) == 1
     told = json.loads(capsys.readouterr().out)
     assert told["counts"]["I4"] == 1
     assert told["findings"][0]["key"] == "R00000003-01"
@@ -64,17 +64,17 @@ def test_an_open_dead_letter_is_shown_and_is_no_violation(
 ) -> None:
     broken.sql(DEAD)
 
-    assert main(broken.house, english=True) == 0
+    assert main(broken.app, english=True) == 0
     assert "open dead letters: billing 1" in capsys.readouterr().out
 
 
 def test_every_one_of_many_is_counted_and_the_first_are_shown(broken: Broken) -> None:
     broken.sql(MANY)
 
-    assert counts(broken.house)["I5"] == 20_000
-    shown = run_checks(broken.house, first=3).first
+    assert counts(broken.app)["I5"] == 20_000
+    shown = run_checks(broken.app, first=3).first
     assert len([one for one in shown if one.invariant == "I5"]) == 3
-    assert [one for one in findings(broken.house, at_most=1) if one.invariant == "I5"] == [
+    assert [one for one in findings(broken.app, at_most=1) if one.invariant == "I5"] == [
         CheckFinding(
             invariant="I5",
             what="a threshold claimed by a message that is none of its own",
@@ -85,11 +85,11 @@ def test_every_one_of_many_is_counted_and_the_first_are_shown(broken: Broken) ->
 
 
 def test_many_findings_take_no_more_memory_than_a_page(broken: Broken) -> None:
-    counts(broken.house)  # what is compiled and kept once is no part of it
+    counts(broken.app)  # what is compiled and kept once is no part of it
     broken.sql(MANY)
 
     tracemalloc.start()
-    counts(broken.house)
+    counts(broken.app)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

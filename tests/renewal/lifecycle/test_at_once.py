@@ -99,7 +99,7 @@ JOBS = [(jobs.scan, "renewal-due"), (jobs.leave, "renewal-window-left"), (jobs.r
 def many_due(world: Scenario, request: pytest.FixtureRequest) -> Scenario:
     """Six certificates, and no others, of which each job has something to say."""
     left = request.node.callspec.params["job"] is jobs.leave
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         old = work.certificates.get(BROWSER)
         for number in (BROWSER, TOKEN, CARD):
             work.certificates.change(work.certificates.get(number), state="revoked")
@@ -150,9 +150,9 @@ class Counter:
     @classmethod
     def of(cls, world: Scenario, store: object) -> Counter:
         own = cast("Store", store)
-        house = world.house
-        centre = Centre(own, house.policies, house.keys)
-        return cls(centre, BackOffice(own, house.policies), own)
+        app = world.app
+        centre = Centre(own, app.policies, app.keys)
+        return cls(centre, BackOffice(own, app.policies), own)
 
 
 def at_once(
@@ -163,11 +163,11 @@ def at_once(
     nth: int = 1,
 ) -> tuple[object, object]:
     """What both are told when the second acts before the first, which has written, commits."""
-    held = Held(world.house.store, nth=nth)
+    held = Held(world.app.store, nth=nth)
     with ThreadPoolExecutor() as pool:
         one = pool.submit(told, first, Counter.of(world, held))
         assert held.there.wait(60)
-        other = pool.submit(told, second, Counter.of(world, world.house.store))
+        other = pool.submit(told, second, Counter.of(world, world.app.store))
         while not (other.done() or waits_for_a_lock(world)):
             held.go.wait(0.01)
         held.go.set()
@@ -242,7 +242,7 @@ def test_of_two_codes_at_once_the_later_one_is_alive(world: Scenario) -> None:
 
 
 def test_a_code_waits_for_no_bulk_run_that_has_told_and_not_committed(world: Scenario) -> None:
-    store = world.house.store
+    store = world.app.store
     with ThreadPoolExecutor() as pool, store.transaction() as bulk:
         bulk.emit(RenewalDone(renewal="R1-1"))
         bulk.flush()
@@ -258,7 +258,7 @@ def test_a_code_waits_for_no_bulk_run_that_has_told_and_not_committed(world: Sce
 
 
 def test_who_looks_for_what_it_has_written_keeps_no_other_from_telling(world: Scenario) -> None:
-    store = world.house.store
+    store = world.app.store
     with ThreadPoolExecutor() as pool, store.transaction() as early:
         early.emit(RenewalDone(renewal="R1-1"))
         queries.payment_of(early, TOKEN, "paid")
@@ -345,7 +345,7 @@ def test_a_proof_handed_in_twice_at_once_puts_it_in_force_once(world: Scenario) 
 
 def prepares(world: Scenario, group: str, event: Event) -> Callable[[Counter], object]:
     """A member of that component, to which this event has come."""
-    (consumer,) = (one for one in world.house.consumers() if one.group == group)
+    (consumer,) = (one for one in world.app.consumers() if one.group == group)
 
     def act(counter: Counter) -> object:
         with counter.store.transaction() as work:
@@ -362,7 +362,7 @@ def test_of_two_who_find_the_same_day_free_the_second_one_sees_the_firsts_text(
     closed = datetime(2026, 3, 4, 15, tzinfo=TAIPEI)  # news goes out from 14:30 on
     world.clock.advance_to(closed)
     left = []
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.customers.change(work.customers.get(BROWSER), mail_sealed=None, mail_hash=None)
         old = work.certificates.get(BROWSER)
         for number in (91, 92):
@@ -408,7 +408,7 @@ def test_two_of_the_staff_at_once_both_have_their_line_in_the_audit_trail(world:
         lambda counter: counter.staff.ask_change(BROWSER, Change.REVOKE, **STAFF),
     )
 
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         assert [row["did"] for row in audit.entries(look)] == ["suspend", "revoke"]
         assert audit.broken_links(look) == []
 
@@ -432,8 +432,8 @@ def test_a_report_of_the_carrier_and_the_customers_act_at_once_both_count(world:
 def test_of_two_schedulers_at_once_none_waits_and_each_is_said_once(
     many_due: Scenario, job: Job, kind: str
 ) -> None:
-    store, product = many_due.house.store, PRODUCTS[BROWSER]
-    policies = Policies({product: many_due.house.policies.of(product)})
+    store, product = many_due.app.store, PRODUCTS[BROWSER]
+    policies = Policies({product: many_due.app.policies.of(product)})
     held = Held(store, writes=False)
     with ThreadPoolExecutor() as pool:
         first = pool.submit(job, cast("Store", held), policies, at_most=2, page=2)
@@ -451,7 +451,7 @@ def test_of_two_schedulers_at_once_none_waits_and_each_is_said_once(
 def test_a_certificate_that_somebody_is_changing_keeps_no_other_waiting(
     many_due: Scenario, job: Job, kind: str
 ) -> None:
-    store, policies = many_due.house.store, many_due.house.policies
+    store, policies = many_due.app.store, many_due.app.policies
     with store.transaction() as work:
         work.certificates.change(work.certificates.get(DUE[0]), changes=1)
         work.flush()
@@ -594,12 +594,12 @@ def test_of_twenty_payments_asked_for_at_once_one_is_made(world: Scenario) -> No
 
 def test_twenty_of_the_staff_at_once_are_all_in_the_audit_trail(world: Scenario) -> None:
     all_at_once(
-        lambda number: world.house.back_office.ask_change(
+        lambda number: world.app.back_office.ask_change(
             BROWSER, Change.SUSPEND, who=f"T{number:02}", why="asked at the counter"
         )
     )
 
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         found = list(audit.entries(look))
         assert {row["who"] for row in found} == {f"T{number:02}" for number in range(MANY)}
         assert audit.broken_links(look) == []
@@ -615,7 +615,7 @@ def test_who_is_never_first_is_told_so_at_last(world: Scenario) -> None:
     @retry_on_conflict
     def never_first() -> None:
         tries.append(1)
-        with world.house.store.transaction() as work:
+        with world.app.store.transaction() as work:
             row = work.certificates.get(BROWSER)
             work.certificates.change(row, changes=7)
             work.connection.execute(sa.text("UPDATE certificates SET version = version + 1"))

@@ -33,7 +33,7 @@ class MemoryLog:
     def _record(self, event: Event) -> Record:
         return Record(
             position=len(self.records) + 1,
-            topic=event.place,
+            topic=event.topic_name,
             key=event.key,
             kind=kind_of(event),
             identity=event.identity,
