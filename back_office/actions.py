@@ -266,9 +266,9 @@ class BackOffice:
         with ExitStack() as kept, self.store.transaction() as work:
             must_say_why(who, why)
             for lane in LANES:
-                place = self.store.advisory_lock(lane)
-                kept.callback(place.close)
-                if not place.acquire():
+                lane_lock = self.store.advisory_lock(lane)
+                kept.callback(lane_lock.close)
+                if not lane_lock.acquire():
                     raise NotNowError(RefusalReason.RELAY_AT_WORK, lane)
             audit.write(work, who=who, did="relay again", object_=f"from event {first}", why=why)
             log_queries.rewind(work, LANES, first - 1)

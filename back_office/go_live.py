@@ -74,11 +74,11 @@ def _through(store: Store, policies: Policies, *, dry_run: bool) -> GoLive:
     after = looked_at = 0
     counts: Counter[str] = Counter()
     while True:
-        rows, told = _page(store, policies, after, dry_run=dry_run)
+        rows, found = _page(store, policies, after, dry_run=dry_run)
         if not rows:
             return GoLive(dry_run=dry_run, looked_at=looked_at, by_product=dict(counts))
         after, looked_at = rows[-1].id, looked_at + len(rows)
-        counts.update(row.product for row in told)
+        counts.update(row.product for row in found)
 
 
 @retry_on_conflict

@@ -489,13 +489,13 @@ def _agreed(product: str, sha256: str | None) -> Terms:
     return agreed
 
 
-def _right(said: CodeResult) -> None:
+def _right(verdict: CodeResult) -> None:
     """
     Raises:
         PageError: the code was not right.
     """
-    if said is not CodeResult.RIGHT:
-        raise PageError(ERROR_OF_CODE[said])
+    if verdict is not CodeResult.RIGHT:
+        raise PageError(ERROR_OF_CODE[verdict])
 
 
 def _shown(line: Line) -> CertificateShown:

@@ -258,14 +258,14 @@ def _applied_instead(
 
 def state_of(state: str, phase: Phase, *, is_under_way: bool) -> LineState:
     """What a customer is told of a certificate's state."""
-    told = {
+    pending = {
         "pending": LineState.PENDING,
         "suspended": LineState.SUSPENDED,
         "superseded": LineState.REVOKED,
         "revoked": LineState.REVOKED,
     }.get(state)
-    if told is not None:
-        return told
+    if pending is not None:
+        return pending
     if is_under_way:
         return LineState.UNDER_WAY
     return {Phase.BEFORE: LineState.NORMAL, Phase.OPEN: LineState.DUE}.get(phase, LineState.EXPIRED)

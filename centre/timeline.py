@@ -53,9 +53,9 @@ class Story:
 def stories(look: UnitOfWork, customer: int) -> list[Story]:
     """Every certificate of the customer of which there is something to tell, the newest first."""
     theirs = certificate_queries.of_customers(look, [customer])
-    told = [_story(look, one) for one in theirs]
+    shown = [_story(look, one) for one in theirs]
     return sorted(
-        (story for story in told if story.happenings),
+        (story for story in shown if story.happenings),
         key=lambda story: story.happenings[-1].at,
         reverse=True,
     )

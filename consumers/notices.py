@@ -98,7 +98,7 @@ class Notices:
         work.messages.load(event.message for event in events if isinstance(event, e.MessageFailed))
         events = replaced_addresses.preload(events, work)
         work.renewals.load(event.renewal for event in events if hasattr(event, "renewal"))
-        events = [told for event in events if (told := _told_of(event, work)) is not None]
+        events = [noticed for event in events if (noticed := _told_of(event, work)) is not None]
         work.recordings.load(
             event.renewal
             for event in events
@@ -134,10 +134,10 @@ class Notices:
                 calendar=self.calendar,
                 outcome_unknown=outcome_unknown,
             )
-        told = _told_of(event, work)
-        if told is None:
+        noticed = _told_of(event, work)
+        if noticed is None:
             return Done()  # a reminder or a code that has failed is no matter of ours
-        event, notice = told, notice_of(told)
+        event, notice = noticed, notice_of(noticed)
         about = self._subject(event, notice, work)
         customer = work.customers.find(about.certificate.customer)
         message, known, tried = _attempt(event, work)

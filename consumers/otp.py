@@ -148,10 +148,10 @@ class OneTimeCodes:
         again: bool,
     ) -> Done:
         """A late code is worse than none: it is dropped, not sent."""
-        said = why.value if again else NOT_TAKEN  # unless an attempt's end is not known
+        reason = why.value if again else NOT_TAKEN  # unless an attempt's end is not known
         for channel in Channel:
             if work.messages.find(_message_id(event, channel)) is not None:
-                record_suppressed(work, _message_id(event, channel), said)
+                record_suppressed(work, _message_id(event, channel), reason)
         work.record_decision(challenge.certificate, DecisionKind.CODE_DROPPED, why)
         return Done()
 

@@ -90,12 +90,12 @@ def _failed(work: UnitOfWork, row: Message, code: str) -> None:
 
 
 def _decided(work: UnitOfWork, row: Message, kind: DecisionKind, code: str) -> None:
-    for told in queries.claims_of(work, row.id):
+    for claim in queries.claims_of(work, row.id):
         work.record_decision(
-            told.certificate,
+            claim.certificate,
             kind,
             messages.carrier_said(code),
-            threshold=told.threshold,
+            threshold=claim.threshold,
             channel=row.channel,
             message=row.id,
         )

@@ -23,8 +23,8 @@ class ReasonedError(XuqiError):
     def __init__(self, reason: Reason | ReasonCode, about: str = "") -> None:
         self.reason = reason if isinstance(reason, Reason) else reason.why()
         self.about = about
-        said = self.reason.stored()
-        super().__init__(f"{about}: {said}" if about else said)
+        coded = self.reason.stored()
+        super().__init__(f"{about}: {coded}" if about else coded)
 
 
 class NotFoundError(ReasonedError):

@@ -78,7 +78,7 @@ class BounceReader:
     _read: timedelta | None = field(default=None, init=False)  #: when, in time that only runs
     #: of the mailbox as it is now; at first: perhaps, by the process before
     _may_be_told: bool = field(default=True, init=False)
-    _told: bool = field(default=False, init=False)
+    _alarmed: bool = field(default=False, init=False)
 
     def turn(self, store: Store) -> TakenIn:
         """
@@ -101,16 +101,16 @@ class BounceReader:
         return taken
 
     def _tell(self, store: Store, error: GatewayError) -> None:
-        if not self._told:
+        if not self._alarmed:
             with store.transaction() as work:
                 alarms.raise_alarm(work, Kind.BOUNCES, MAILBOX, _code(error))
-        self._told = self._may_be_told = True
+        self._alarmed = self._may_be_told = True
 
     def _end(self, store: Store) -> None:
         if self._may_be_told:
             with store.transaction() as work:
                 alarms.end_of(work, Kind.BOUNCES, MAILBOX)
-        self._told = self._may_be_told = False
+        self._alarmed = self._may_be_told = False
 
 
 def _code(error: GatewayError) -> str:

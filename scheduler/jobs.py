@@ -144,10 +144,10 @@ def _pages(
 
 def remind(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: int = PAGE) -> Scan:
     """Announce each certificate whose next threshold has passed, because a reminder may be owed."""
-    said = 0
-    while said < at_most:
+    count = 0
+    while count < at_most:
         with store.transaction() as work:
-            found = queries.to_remind(work, min(page, at_most - said))
+            found = queries.to_remind(work, min(page, at_most - count))
             work.certificates.load(found)
             for certificate in map(work.certificates.get, found):
                 policy = policies.by_product.get(certificate.product)
@@ -155,10 +155,10 @@ def remind(store: Store, policies: Policies, *, at_most: int = AT_MOST, page: in
                     producer.no_policy(work, certificate)
                 else:
                     producer.reminder_due(work, certificate, policy)
-        said += len(found)
+        count += len(found)
         if len(found) < page:
-            return Scan(announced=said)
-    return Scan(announced=said, full=True)
+            return Scan(announced=count)
+    return Scan(announced=count, full=True)
 
 
 def tend(store: Store, policies: Policies, *, page: int = PAGE) -> Scan:
@@ -224,9 +224,9 @@ def _waiting(store: Store, policies: Policies, page: int) -> int:
                     renewal_producer.given_up(work, renewal, policies)
                     acted += 1
                 elif renewal.state != RenewalState.REQUESTED:
-                    told = renewal.collected_told
+                    reminded = renewal.collected_told
                     step = reminder_schedule.collection_reminder_owed(
-                        work.at, renewal.moved_at, policy, told
+                        work.at, renewal.moved_at, policy, reminded
                     )
                     if step is not None:
                         renewal_producer.not_collected(work, renewal, step)

@@ -104,8 +104,8 @@ class SimulatedBranch:
             )
         story.work()
         self.counter.insert(0, self._spare)
-        said = self.counter.look()[0].status
-        story.note(person, holding, "brought_token", said.value)
+        shown = self.counter.look()[0].status
+        story.note(person, holding, "brought_token", shown.value)
         self.counter.pull(0)
 
     def bring(self, person: SimulatedCustomer, holding: Holding, visit: int) -> None:
@@ -118,29 +118,29 @@ class SimulatedBranch:
             pulled = Pulled(n, after=person.chance.random() >= 0.5)  # noqa: PLR2004
         self.counter.insert(reader, story.card_of(holding), pulled)
         story.note(person, holding, "brought_token")
-        said = self._work(holding)
+        shown = self._work(holding)
         if not self.counter.pull(reader):
             story.note(person, holding, "pulled_token")
-        if said is ReaderStatus.DONE:
+        if shown is ReaderStatus.DONE:
             self._done(person, holding)
-        elif said in WITHOUT_PIN:
+        elif shown in WITHOUT_PIN:
             self._gives_up(person, holding)
-        elif said is not ReaderStatus.OTHER_TOKEN and visit < DECLINED_AFTER * 2:
+        elif shown is not ReaderStatus.OTHER_TOKEN and visit < DECLINED_AFTER * 2:
             story.soon(timedelta(minutes=10), lambda: self.bring(person, holding, visit + 1))
 
     def _work(self, holding: Holding) -> ReaderStatus:
-        said = ReaderStatus.EMPTY
+        shown = ReaderStatus.EMPTY
         for _ in range(12):
             self.story.work()
             seen = [one for one in self.counter.look() if one.token_serial == holding.token]
             if not seen:
                 break
-            said = seen[0].status
-            if said in OVER:
+            shown = seen[0].status
+            if shown in OVER:
                 break
             self.story.clock.advance_to(self.story.clock.now() + timedelta(seconds=5))
         self.story.work()
-        return said
+        return shown
 
     def _done(self, person: SimulatedCustomer, holding: Holding) -> None:
         story = self.story

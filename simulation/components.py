@@ -45,7 +45,7 @@ class DemoSettings:
 
 
 class ComponentMain(Protocol):
-    def __call__(self, member: str, told: DemoSettings, story: connection.Connection) -> None:
+    def __call__(self, member: str, demo: DemoSettings, story: connection.Connection) -> None:
         """Run this component until the process ends."""
         ...
 
@@ -59,10 +59,10 @@ def bell_of(home: Path) -> Bell:
 
 
 def begin(
-    component: ComponentMain, member: str, told: DemoSettings, story: connection.Connection
+    component: ComponentMain, member: str, demo: DemoSettings, story: connection.Connection
 ) -> None:
     """The first thing in the process. It ends with the story's own."""
-    home = told.settings.home
+    home = demo.settings.home
     with (home / "logs" / f"{member}.log").open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -75,7 +75,7 @@ def begin(
             os._exit(1)
 
         threading.Thread(target=end_with_it, daemon=True).start()
-    component(member, replace(told, settings=replace(told.settings, member=member)), story)
+    component(member, replace(demo, settings=replace(demo.settings, member=member)), story)
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ class ServeComponents:
 
     components: frozenset[str]
 
-    def __call__(self, member: str, told: DemoSettings, story: connection.Connection) -> None:
+    def __call__(self, member: str, demo: DemoSettings, story: connection.Connection) -> None:
         del member, story
-        settings = told.settings
+        settings = demo.settings
         clock, keys = clock_of(settings.home), read_keys(settings)
-        faults = Faults(told.seed + os.getpid())
+        faults = Faults(demo.seed + os.getpid())
         ca = open_ca(settings.home, clock, keys)
-        outside = open_outside(settings.home, clock, ca, faults, told.empty)
+        outside = open_outside(settings.home, clock, ca, faults, demo.empty)
         app = bootstrap(settings, clock=clock, outside=outside)
         os._exit(serve(app, self.components, rung))
 
@@ -132,12 +132,12 @@ class AttendStation:
 
     branch: str
 
-    def __call__(self, member: str, told: DemoSettings, story: connection.Connection) -> None:
+    def __call__(self, member: str, demo: DemoSettings, story: connection.Connection) -> None:
         from renewal.eventlog.kafka import KafkaLog  # noqa: PLC0415 - only where there is Kafka
         from xuqi.event_log import connection as reached  # noqa: PLC0415
 
         json_logging.write_to_stderr()
-        settings = told.settings
+        settings = demo.settings
         home, clock, keys = settings.home, clock_of(settings.home), read_keys(settings)
 
         def type_pin(token: str, tries_left: int | None) -> str | None:

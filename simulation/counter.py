@@ -73,17 +73,17 @@ class OwnCounter:
         )
 
     def insert(self, reader: int, card: Path, pulled: Pulled | None = None) -> None:
-        place = self._readers[reader]
-        place.insert(card_of(card, self._cards))
+        reader_now = self._readers[reader]
+        reader_now.insert(card_of(card, self._cards))
         if pulled is not None:
-            (place.pull_after if pulled.after else place.pull_before)(pulled.command)
+            (reader_now.pull_after if pulled.after else reader_now.pull_before)(pulled.command)
 
     def look(self) -> Sequence[ReaderView]:
         self.station.take()
         return self.station.work()
 
     def pull(self, reader: int) -> bool:
-        place = self._readers[reader]
-        there = place.card is not None
-        place.pull()
+        reader_now = self._readers[reader]
+        there = reader_now.card is not None
+        reader_now.pull()
         return there

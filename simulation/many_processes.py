@@ -63,7 +63,7 @@ class ManyProcesses:
 
     app: App
     clock: MovedClock
-    told: DemoSettings
+    demo: DemoSettings
     members: Members = field(init=False)
     _seen: int = 0  #: the newest event of the last look
     next_due: datetime | None = None
@@ -71,10 +71,10 @@ class ManyProcesses:
 
     def __post_init__(self) -> None:
         found = {
-            name: Member(name, component, self.told) for name, component in components().items()
+            name: Member(name, component, self.demo) for name, component in components().items()
         }
-        self.members = Members(found, self.told.seed)
-        self._backlog = Backlog(connection(self.told.settings))
+        self.members = Members(found, self.demo.seed)
+        self._backlog = Backlog(connection(self.demo.settings))
         self._bell = bell_of(self.app.settings.home)
         self._groups = {it.group: it.topics for it in self.app.consumers()} | {
             f"station.{branch}": {f"{Topic.STATIONS.value}.{branch}"} for branch in BRANCHES
@@ -117,9 +117,9 @@ class ManyProcesses:
             )
             now = time.monotonic()
             if now > began + GIVES_UP_AFTER:
-                told = ", ".join(f"{component}: {what}" for component, what in found.items())
+                demo = ", ".join(f"{component}: {what}" for component, what in found.items())
                 raise StuckError(
-                    f"after {GIVES_UP_AFTER:.0f} s there is left for {told}\n{self._logs(found)}"
+                    f"after {GIVES_UP_AFTER:.0f} s there is left for {demo}\n{self._logs(found)}"
                 )
             if now > creeps_at:
                 self.clock.advance_to(self.clock.now() + CREEPS)
@@ -208,17 +208,17 @@ class _FarCounter:
                 with self._bank.members.at_work(self._member.name):
                     if pipe is not self._pipe:
                         for reader, card in self._cards.items():
-                            self._told(pipe, "insert", reader, card)
+                            self._exchange(pipe, "insert", reader, card)
                         self._pipe = pipe
-                    return self._told(pipe, name, *arguments)
+                    return self._exchange(pipe, name, *arguments)
             except (EOFError, OSError):
                 time.sleep(FIRST_LOOK)  # it was killed, and is being started
         raise StuckError(f"{self._member.name} does not come back")
 
-    def _told(self, pipe: Any, name: str, *arguments: object) -> Any:  # noqa: ANN401 - as above
+    def _exchange(self, pipe: Any, name: str, *arguments: object) -> Any:  # noqa: ANN401 - as above
         pipe.send((name, arguments))
         while True:
-            what, said = pipe.recv()
+            what, answer = pipe.recv()
             if what == "done":
-                return said
-            pipe.send(self._type_pin(*said))
+                return answer
+            pipe.send(self._type_pin(*answer))

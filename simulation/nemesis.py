@@ -42,7 +42,7 @@ class Member:
 
     name: str
     component: ComponentMain
-    told: DemoSettings
+    demo: DemoSettings
     process: ForkServerProcess | None = None
     pipe: Connection | None = None
 
@@ -50,7 +50,7 @@ class Member:
         ours, theirs = _FORKS.Pipe()
         process = _FORKS.Process(
             target=components.begin,
-            args=(self.component, self.name, self.told, theirs),
+            args=(self.component, self.name, self.demo, theirs),
             name=self.name,
             daemon=True,
         )

@@ -25,7 +25,7 @@ def page(figures: DemoResults) -> str:
     return made.get_template("report/demo.html").render(
         report=asdict(figures),
         styles=[Markup(_style(name)) for name in STYLES],  # noqa: S704 - files of ours
-        said=_said,
+        sentence=_sentence,
         rows_top=_top,
     )
 
@@ -35,7 +35,7 @@ def _style(name: str) -> str:
     return (STATIC / name).read_text(encoding="utf-8").replace("</", "<\\/")
 
 
-def _said(why: str) -> Markup:
+def _sentence(why: str) -> Markup:
     """A reason in Chinese, with the English below it; what is no code stays as it is."""
     code = CODES.get(why)
     if code is None:

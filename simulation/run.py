@@ -55,7 +55,7 @@ def main(seed: int, customers: int, days: int, home: Path) -> int:
     settings = Settings(home=home, synchronous=Synchronous.NORMAL, bank=Settings.SAMPLE)
     stage = _set_up(settings, clock, seed, customers)
     story = stage.story(OneProcess(stage.app, clock, stage.cards))
-    _told(story, days, began)
+    _with_progress(story, days, began)
     return _reported(story, Kept(seed=seed, days=days, began=began))
 
 
@@ -100,7 +100,7 @@ def main_on_kafka(seed: int, customers: int, days: int, home: Path) -> int:
         stack.enter_context(bank.open())
         story = stage.story(bank)
         with bank.members.killing():
-            _told(story, days, began)
+            _with_progress(story, days, began)
         kept = Kept(
             seed=seed,
             days=days,
@@ -140,7 +140,7 @@ class Stage:
         return story
 
 
-def _told(story: Simulation, days: int, began: float) -> None:
+def _with_progress(story: Simulation, days: int, began: float) -> None:
     _say(f"{len(story.people)} customers; the clock runs {days} days …")
     story.run(START + timedelta(days=days), lambda moment: _progress(moment, days, began))
     _say("")

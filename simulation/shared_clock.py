@@ -39,11 +39,11 @@ class _Moments:
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
 
-    def __getitem__(self, place: int) -> int:
-        return int(_PLACE.unpack_from(self._memory, place * _PLACE.size)[0])
+    def __getitem__(self, number: int) -> int:
+        return int(_PLACE.unpack_from(self._memory, number * _PLACE.size)[0])
 
-    def __setitem__(self, place: int, microseconds: int) -> None:
-        _PLACE.pack_into(self._memory, place * _PLACE.size, microseconds)
+    def __setitem__(self, number: int, microseconds: int) -> None:
+        _PLACE.pack_into(self._memory, number * _PLACE.size, microseconds)
 
 
 class SharedClock:
@@ -89,8 +89,8 @@ class Bell:
 
     def answer(self, job: str, rung: int) -> None:
         with self._count.alone():
-            place = self._place(job)
-            self._count[place] = max(self._count[place], rung)
+            number = self._place(job)
+            self._count[number] = max(self._count[number], rung)
 
     def unanswered(self) -> list[str]:
         rung = self.rung

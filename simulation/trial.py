@@ -229,19 +229,19 @@ def _person(
 
 def lines(trial: Trial, addresses: Mapping[str, str]) -> list[str]:
     """What the terminal says: where to go, and whom to be there."""
-    told = [f"{name}: {where}" for name, where in addresses.items()]
-    told += ["客戶／customers (ID number, user code, password):"]
-    told += [
+    printed = [f"{name}: {where}" for name, where in addresses.items()]
+    printed += ["客戶／customers (ID number, user code, password):"]
+    printed += [
         f"  {one.person.id_number}  {one.user_code}  {PASSWORD}  {one.zh}／{one.en}"
         for one in trial.guests
     ]
-    told += [
+    printed += [
         f"    載具／token {it.token}, PIN {it.pin}; 放行密碼／release password {RELEASE_PASSWORD}"
         for one in trial.guests
         for it in one.person.holdings
         if it.token
     ]
-    told += [f"分行／branch: {CLERK}  {CLERK_PASSWORD}"]
-    told += ["後台／staff (name, first password, to be changed at the log-in):"]
-    told += [f"  {name}  {password}" for name, password in trial.staff.items()]
-    return told
+    printed += [f"分行／branch: {CLERK}  {CLERK_PASSWORD}"]
+    printed += ["後台／staff (name, first password, to be changed at the log-in):"]
+    printed += [f"  {name}  {password}" for name, password in trial.staff.items()]
+    return printed

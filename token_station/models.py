@@ -43,8 +43,8 @@ class TokenModel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for path in self.modules:
             if Path(path).exists():
                 return path
-        told = ", ".join(self.modules) or "no module"
-        raise ModelError(f"{self.name}: {told} is not there: install it, or name it in a model")
+        named = ", ".join(self.modules) or "no module"
+        raise ModelError(f"{self.name}: {named} is not there: install it, or name it in a model")
 
 
 def names() -> list[str]:

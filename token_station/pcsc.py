@@ -262,8 +262,10 @@ class PcscReaders(Sequence[PcscReader]):
             asked.append((PLUG_AND_PLAY, len(names) << 16))
             result, found = scard.SCardGetStatusChange(context, WAIT_AT_MOST, asked)
             if result == scard.SCARD_S_SUCCESS:
-                told = {name: state for name, state, _atr in found if name != PLUG_AND_PLAY}
-                states = {name: state & ~scard.SCARD_STATE_CHANGED for name, state in told.items()}
+                states_now = {name: state for name, state, _atr in found if name != PLUG_AND_PLAY}
+                states = {
+                    name: state & ~scard.SCARD_STATE_CHANGED for name, state in states_now.items()
+                }
                 self._show(states)
             elif result != scard.SCARD_E_TIMEOUT:
                 break
@@ -301,9 +303,9 @@ def _error(result: int, reader: str) -> TokenError:
     text = ""
     with suppress(Exception):
         text = scard.SCardGetErrorMessage(result)
-    told = f"{reader or 'PC/SC'}: {text or 'no answer'} ({result & 0xFFFFFFFF:08X})"
+    states_now = f"{reader or 'PC/SC'}: {text or 'no answer'} ({result & 0xFFFFFFFF:08X})"
     if result == scard.SCARD_E_SHARING_VIOLATION:
-        return ReaderBusyError(f"{told}: another program uses the token, close it")
+        return ReaderBusyError(f"{states_now}: another program uses the token, close it")
     if result in CARD_LOST:
-        return CardRemovedError(told)
-    return ReaderGoneError(f"{told}: is the reader attached, and pcscd running?")
+        return CardRemovedError(states_now)
+    return ReaderGoneError(f"{states_now}: is the reader attached, and pcscd running?")

@@ -257,7 +257,7 @@ class Pkcs11Session:
     def certificates(self) -> tuple[TokenCertificate, ...]:
         """Our places first, then whatever else carries a certificate."""
         found = self._all_certificates()
-        ours = [place for place in self._model.places if place in found]
+        ours = [key_slot for key_slot in self._model.places if key_slot in found]
         others = sorted(found.keys() - set(ours))
         return tuple(TokenCertificate(key_slot=one, der=found[one]) for one in (*ours, *others))
 
@@ -269,69 +269,71 @@ class Pkcs11Session:
         Return one of our places that holds none of the certificates to be kept, an empty one first.
         """
         found = self._all_certificates()
-        self._kept |= {place for place, der in found.items() if der in keep}
+        self._kept |= {key_slot for key_slot, der in found.items() if der in keep}
         if set(keep) - set(found.values()):
             raise NoFreeKeySlotError("a certificate to be kept is not to be found on the token")
-        free = [place for place in self._model.places if place not in self._kept]
+        free = [key_slot for key_slot in self._model.places if key_slot not in self._kept]
         if not free:
             raise NoFreeKeySlotError("every place of the token holds a certificate to be kept")
-        return min(free, key=lambda place: place in found)
+        return min(free, key=lambda key_slot: key_slot in found)
 
-    def generate(self, place: str, algorithm: str) -> bytes:
+    def generate(self, key_slot: str, algorithm: str) -> bytes:
         """Make a new key there, destroying the one before; return the public key (SPKI, DER)."""
         if algorithm not in ALGORITHMS:
             raise UnsupportedError(f"a token's key is {' or '.join(ALGORITHMS)}, not {algorithm!r}")
-        self._refuse_kept(place)
-        named = {"id": bytes.fromhex(place), "label": self._label(place)}
+        self._refuse_kept(key_slot)
+        named = {"id": bytes.fromhex(key_slot), "label": self._label(key_slot)}
         with self._writing() as session:
             if not self._model.overwrites:
-                self._destroy(session, place)
+                self._destroy(session, key_slot)
             try:
                 public, _ = _generated(session, algorithm, named)
             except CANNOT as error:
                 raise CannotMakeKeyError(f"the token makes no {algorithm} key") from error
             key = key_of(public)
-        self._keys[place] = key
+        self._keys[key_slot] = key
         return key.spki
 
-    def remember_key(self, place: str, public_key: bytes) -> None:
-        self._keys[place] = key_from_spki(public_key)
+    def remember_key(self, key_slot: str, public_key: bytes) -> None:
+        self._keys[key_slot] = key_from_spki(public_key)
 
-    def public_key(self, place: str) -> bytes | None:
-        if place in self._keys:
-            return self._keys[place].spki
+    def public_key(self, key_slot: str) -> bytes | None:
+        if key_slot in self._keys:
+            return self._keys[key_slot].spki
         with self._reading() as session:
-            public = next(_objects(session, ObjectClass.PUBLIC_KEY, place), None)
+            public = next(_objects(session, ObjectClass.PUBLIC_KEY, key_slot), None)
             return None if public is None else key_of(public).spki
 
-    def find_key(self, place: str, algorithm: str, *, pin: str) -> bytes | None:
+    def find_key(self, key_slot: str, algorithm: str, *, pin: str) -> bytes | None:
         with _translated():
             session = self._log_in(pin, released=False)
-            public = next(_objects(session, ObjectClass.PUBLIC_KEY, place), None)
+            public = next(_objects(session, ObjectClass.PUBLIC_KEY, key_slot), None)
             if public is None:
                 return None
             key = key_of(public)
         if key.algorithm != ALGORITHMS[algorithm]:
             return None
-        self._keys[place] = key
+        self._keys[key_slot] = key
         return key.spki
 
-    def holds_key(self, place: str, *, pin: str) -> bool:
+    def holds_key(self, key_slot: str, *, pin: str) -> bool:
         with _translated():
             session = self._log_in(pin, released=False)
-            return next(_objects(session, ObjectClass.PRIVATE_KEY, place), None) is not None
+            return next(_objects(session, ObjectClass.PRIVATE_KEY, key_slot), None) is not None
 
-    def sign(self, place: str, data: bytes, *, pin: str, last_try_released: bool = False) -> bytes:
-        return self._sign(place, self._key(place), data, pin, released=last_try_released)
+    def sign(
+        self, key_slot: str, data: bytes, *, pin: str, last_try_released: bool = False
+    ) -> bytes:
+        return self._sign(key_slot, self._key(key_slot), data, pin, released=last_try_released)
 
-    def _sign(self, place: str, key: CardKey, data: bytes, pin: str, *, released: bool) -> bytes:
+    def _sign(self, key_slot: str, key: CardKey, data: bytes, pin: str, *, released: bool) -> bytes:
         digest = hashlib.sha256(data).digest()
         is_ec = isinstance(key.public, ec.EllipticCurvePublicKey)
         with _translated():
             session = self._log_in(pin, released=released)
-            private: Any = next(_objects(session, ObjectClass.PRIVATE_KEY, place), None)
+            private: Any = next(_objects(session, ObjectClass.PRIVATE_KEY, key_slot), None)
             if private is None:
-                raise UnsupportedError(f"there is no private key in {place}")
+                raise UnsupportedError(f"there is no private key in {key_slot}")
             again = pin if _always(private) else None
             given = digest if is_ec else SHA256_INFO + digest
             mechanism = Mechanism.ECDSA if is_ec else Mechanism.RSA_PKCS
@@ -345,25 +347,25 @@ class Pkcs11Session:
 
     # -- certificates ------------------------------------------------------
 
-    def write_certificate(self, place: str, der: bytes, *, pin: str | None = None) -> None:
+    def write_certificate(self, key_slot: str, der: bytes, *, pin: str | None = None) -> None:
         key = key_of_certificate(der)
-        if self.public_key(place) not in {None, key.spki}:
-            raise KeyMismatchError(f"the certificate's key is not the key in {place}")
+        if self.public_key(key_slot) not in {None, key.spki}:
+            raise KeyMismatchError(f"the certificate's key is not the key in {key_slot}")
         if pin is not None:
-            self._sign(place, key, secrets.token_bytes(CHALLENGE), pin, released=False)
-        self._refuse_kept(place)
+            self._sign(key_slot, key, secrets.token_bytes(CHALLENGE), pin, released=False)
+        self._refuse_kept(key_slot)
         with self._writing() as session:
-            before = list(_objects(session, ObjectClass.CERTIFICATE, place))
-            session.create_object(_certificate(place, self._label(place), der))
+            before = list(_objects(session, ObjectClass.CERTIFICATE, key_slot))
+            session.create_object(_certificate(key_slot, self._label(key_slot), der))
             if not self._model.overwrites:  # only now, that the new one is there
                 for old in before:
                     old.destroy()
-        if self.read_certificate(place) != der:
-            raise ReadBackError(f"{place} does not hold the certificate that was written")
+        if self.read_certificate(key_slot) != der:
+            raise ReadBackError(f"{key_slot} does not hold the certificate that was written")
 
-    def read_certificate(self, place: str) -> bytes | None:
+    def read_certificate(self, key_slot: str) -> bytes | None:
         self.assert_serial(self._serial)
-        return self._all_certificates().get(place)
+        return self._all_certificates().get(key_slot)
 
     def _all_certificates(self) -> dict[str, bytes]:
         with self._reading() as session:
@@ -411,26 +413,28 @@ class Pkcs11Session:
             with opened as session:
                 yield session
 
-    def _destroy(self, session: pkcs11.Session, place: str) -> None:
+    def _destroy(self, session: pkcs11.Session, key_slot: str) -> None:
         for kind in (ObjectClass.CERTIFICATE, ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
-            for one in list(_objects(session, kind, place)):
+            for one in list(_objects(session, kind, key_slot)):
                 one.destroy()
 
-    def _key(self, place: str) -> CardKey:
-        spki = self.public_key(place)
+    def _key(self, key_slot: str) -> CardKey:
+        spki = self.public_key(key_slot)
         if spki is not None:
             return key_from_spki(spki)
-        der = self.read_certificate(place)
+        der = self.read_certificate(key_slot)
         if der is None:
-            raise UnsupportedError(f"nothing is known of the key in {place}: remember_key tells it")
+            raise UnsupportedError(
+                f"nothing is known of the key in {key_slot}: remember_key tells it"
+            )
         return key_of_certificate(der)
 
-    def _label(self, place: str) -> str | None:
-        return self._model.label.format(place=place) or None
+    def _label(self, key_slot: str) -> str | None:
+        return self._model.label.format(place=key_slot) or None
 
-    def _refuse_kept(self, place: str) -> None:
-        if place in self._kept:
-            raise NoFreeKeySlotError(f"{place} holds a certificate that must be kept")
+    def _refuse_kept(self, key_slot: str) -> None:
+        if key_slot in self._kept:
+            raise NoFreeKeySlotError(f"{key_slot} holds a certificate that must be kept")
 
 
 class BlankPkcs11Token:
@@ -454,12 +458,12 @@ class BlankPkcs11Token:
         with _translated():
             if session.token_flags() & TokenFlag.USER_PIN_INITIALIZED:
                 raise NotBlankError(reason=TokenReason.NOT_BLANK_PIN)
-        place = next((one.key_slot for one in session.certificates()), None)
-        if place is not None:
-            raise NotBlankError(reason=TokenReason.NOT_BLANK_CERTIFICATE.why(slot=place))
-        for place in session.info().key_slots:
-            if session.public_key(place) is not None:
-                raise NotBlankError(reason=TokenReason.NOT_BLANK_KEY.why(slot=place))
+        key_slot = next((one.key_slot for one in session.certificates()), None)
+        if key_slot is not None:
+            raise NotBlankError(reason=TokenReason.NOT_BLANK_CERTIFICATE.why(slot=key_slot))
+        for key_slot in session.info().key_slots:
+            if session.public_key(key_slot) is not None:
+                raise NotBlankError(reason=TokenReason.NOT_BLANK_KEY.why(slot=key_slot))
 
     def give_serial(self) -> None:
         """Its maker has."""
@@ -497,8 +501,8 @@ def _translated() -> Iterator[None]:
         raise ModuleError(f"the token's module answered {type(error).__name__}") from error
 
 
-def _objects(session: pkcs11.Session, kind: ObjectClass, place: str) -> Iterator[Any]:
-    return session.get_objects({Attribute.CLASS: kind, Attribute.ID: bytes.fromhex(place)})
+def _objects(session: pkcs11.Session, kind: ObjectClass, key_slot: str) -> Iterator[Any]:
+    return session.get_objects({Attribute.CLASS: kind, Attribute.ID: bytes.fromhex(key_slot)})
 
 
 def _generated(session: Any, algorithm: str, named: dict[str, Any]) -> tuple[Any, Any]:  # noqa: ANN401 - the library's own
@@ -516,11 +520,11 @@ def certificates_in(found: Iterable[Any]) -> dict[str, bytes]:
     certificates = {}
     for one in found:
         try:
-            place, der = one[Attribute.ID].hex(), bytes(one[Attribute.VALUE])
+            key_slot, der = one[Attribute.ID].hex(), bytes(one[Attribute.VALUE])
             x509.read(der)
         except (pkcs11.AttributeTypeInvalid, KeyError, x509.UnreadableCertificateError):
             continue
-        certificates[place] = der
+        certificates[key_slot] = der
     return certificates
 
 
@@ -546,13 +550,13 @@ def _always(private: Any) -> bool:  # noqa: ANN401 - the library's own
         return False
 
 
-def _certificate(place: str, label: str | None, der: bytes) -> dict[Attribute, Any]:
+def _certificate(key_slot: str, label: str | None, der: bytes) -> dict[Attribute, Any]:
     read = asn1_x509.Certificate.load(der)
     attributes = {
         Attribute.CLASS: ObjectClass.CERTIFICATE,
         Attribute.CERTIFICATE_TYPE: pkcs11.CertificateType.X_509,
         Attribute.TOKEN: True,
-        Attribute.ID: bytes.fromhex(place),
+        Attribute.ID: bytes.fromhex(key_slot),
         Attribute.SUBJECT: read.subject.dump(),
         Attribute.ISSUER: read.issuer.dump(),
         Attribute.SERIAL_NUMBER: asn1_serial(read),

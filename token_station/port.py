@@ -63,7 +63,7 @@ class TokenProofs(Protocol):
         """
         ...
 
-    def check_made(self, place: str, spki: bytes) -> None:
+    def check_made(self, key_slot: str, spki: bytes) -> None:
         """
         Raises:
             NotGenuineError: the key there was not made on this token.
@@ -212,21 +212,21 @@ class TokenSession(Protocol):
         """
         ...
 
-    def generate(self, place: str, algorithm: str) -> bytes:
+    def generate(self, key_slot: str, algorithm: str) -> bytes:
         """Make a new key there, destroying the one before; return the public key (SPKI, DER)."""
         ...
 
-    def public_key(self, place: str) -> bytes | None:
+    def public_key(self, key_slot: str) -> bytes | None:
         """Return the public key of a place (SPKI, DER) where the token can tell, else ``None``."""
         ...
 
-    def find_key(self, place: str, algorithm: str, *, pin: str) -> bytes | None:
+    def find_key(self, key_slot: str, algorithm: str, *, pin: str) -> bytes | None:
         """
         Find out which key (SPKI, DER) of that kind is in the place; ``None`` if there is none.
         """
         ...
 
-    def holds_key(self, place: str, *, pin: str) -> bool:
+    def holds_key(self, key_slot: str, *, pin: str) -> bool:
         """Say whether there is a key in the place where ``find_key`` has found none."""
         ...
 
@@ -234,7 +234,7 @@ class TokenSession(Protocol):
         """Tell the session what the token said of its unblocking code in an earlier one."""
         ...
 
-    def remember_key(self, place: str, public_key: bytes) -> None:
+    def remember_key(self, key_slot: str, public_key: bytes) -> None:
         """
         Tell the session which key (SPKI, DER) an earlier session made in that place.
 
@@ -242,7 +242,9 @@ class TokenSession(Protocol):
         """
         ...
 
-    def sign(self, place: str, data: bytes, *, pin: str, last_try_released: bool = False) -> bytes:
+    def sign(
+        self, key_slot: str, data: bytes, *, pin: str, last_try_released: bool = False
+    ) -> bytes:
         """
         Sign with SHA-256: ECDSA as DER, RSA as PKCS#1 v1.5.
 
@@ -254,7 +256,7 @@ class TokenSession(Protocol):
         """
         ...
 
-    def write_certificate(self, place: str, der: bytes, *, pin: str | None = None) -> None:
+    def write_certificate(self, key_slot: str, der: bytes, *, pin: str | None = None) -> None:
         """
         Write, and return only once it has been read back and equals what was written.
 
@@ -266,7 +268,7 @@ class TokenSession(Protocol):
         """
         ...
 
-    def read_certificate(self, place: str) -> bytes | None: ...
+    def read_certificate(self, key_slot: str) -> bytes | None: ...
 
     def change_pin(self, old: str, new: str, *, last_try_released: bool = False) -> None:
         """

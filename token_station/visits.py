@@ -68,7 +68,7 @@ def content(station: Station, serial: str) -> TokenContent:
             kind=info.kind,
             reader=reader.name,
             tries_left=info.tries_left,
-            certificates=tuple(_told(one.key_slot, one.der) for one in session.certificates()),
+            certificates=tuple(_on_token(one.key_slot, one.der) for one in session.certificates()),
         )
 
 
@@ -120,7 +120,7 @@ def _session(station: Station, reader: TokenReader | OpensTokens) -> TokenSessio
         return None
 
 
-def _told(slot: str, der: bytes) -> CertificateOnToken:
+def _on_token(slot: str, der: bytes) -> CertificateOnToken:
     found = x509.load_der_x509_certificate(der)
     names = found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     is_ec = isinstance(found.public_key(), ec.EllipticCurvePublicKey)

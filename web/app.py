@@ -89,8 +89,8 @@ class Kit:
         text = error_texts()[error]
         log.info("page error %s %s %s", error, request.method, trace_of(request))
         if wants_json(request):
-            told = {"code": error, "title": text.title.en, "trace": trace_of(request)}
-            return JSONResponse(told, status_code=text.status)
+            problem = {"code": error, "title": text.title.en, "trace": trace_of(request)}
+            return JSONResponse(problem, status_code=text.status)
         return self.page(
             request, "error.html", status=text.status, code=error, error=text, about=values
         )

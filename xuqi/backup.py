@@ -60,8 +60,8 @@ def back_up(home: Path, target: Path, *, first: Path | None, at: datetime) -> Co
         _copy(path, copy)
         hashes[str(name)] = _sha256(copy)
         size += copy.stat().st_size
-    told = {"format": FORMAT, "at": at.isoformat(), "files": hashes}
-    (target / MANIFEST).write_text(json.dumps(told, indent=1, ensure_ascii=False))
+    manifest = {"format": FORMAT, "at": at.isoformat(), "files": hashes}
+    (target / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False))
     return Copied(files=len(hashes), bytes=size)
 
 
@@ -86,12 +86,12 @@ def restore(source: Path, home: Path) -> Copied:
 
 def _checked(source: Path) -> dict[str, str]:
     try:
-        told = json.loads((source / MANIFEST).read_text())
-        hashes: dict[str, str] = told["files"]
+        manifest = json.loads((source / MANIFEST).read_text())
+        hashes: dict[str, str] = manifest["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BackupError(f"{source} is no copy made by `xuqi backup`: {MANIFEST}") from error
-    if told.get("format") != FORMAT:
-        raise BackupError(f"{source} was made by another version: format {told.get('format')}")
+    if manifest.get("format") != FORMAT:
+        raise BackupError(f"{source} was made by another version: format {manifest.get('format')}")
     root = (source / "home").resolve()
     for name, sha256 in hashes.items():
         path = root / name

@@ -233,8 +233,8 @@ def migrating() -> Iterator[None]:
     except sqlalchemy.exc.DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
             raise store_unavailable(error) from error
-        told = "this login may not change the tables: run `xuqi db` as their owner"
-        raise StoreUnavailableError(told) from error
+        hint = "this login may not change the tables: run `xuqi db` as their owner"
+        raise StoreUnavailableError(hint) from error
 
 
 def _check_key(store: Store) -> None:

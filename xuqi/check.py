@@ -142,7 +142,7 @@ def _trail(app: App) -> Iterator[CheckFinding]:
     """
     Every line of the audit trail that is not as it was written, or is gone though it was told.
     """
-    told = AuditHeads(app.settings.audit_file).told()
+    noted = AuditHeads(app.settings.audit_file).noted()
     with app.store.snapshot() as look:
         for number in audit.broken_links(look):
             yield CheckFinding(
@@ -151,7 +151,7 @@ def _trail(app: App) -> Iterator[CheckFinding]:
                 zh="稽核軌跡有一筆被改寫",
                 key=f"audit {number}",
             )
-        for number in audit.lost(look, told):
+        for number in audit.lost(look, noted):
             yield CheckFinding(
                 invariant="I10",
                 what="a line of the audit trail was cut off or changed after it was told outside",

@@ -112,32 +112,32 @@ def connection(settings: Settings) -> Connection:
             raise SettingsError("XUQI_LOG_URL", SettingReason.NO_SERVER)
     if not servers:
         raise SettingsError("XUQI_LOG_URL", SettingReason.NO_BROKER)
-    told = dict(parse_qsl(query, keep_blank_values=True))
-    prefix = told.pop(PREFIX, "")
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    prefix = options.pop(PREFIX, "")
     if not _NAME.fullmatch(prefix):
         raise SettingsError("XUQI_LOG_URL", SettingReason.PART_NO_NAME.why(part=PREFIX))
-    return Connection(servers=servers, security=_security(settings, told), prefix=prefix)
+    return Connection(servers=servers, security=_security(settings, options), prefix=prefix)
 
 
-def _security(settings: Settings, told: dict[str, str]) -> dict[str, str]:
-    for name, value in told.items():
+def _security(settings: Settings, options: dict[str, str]) -> dict[str, str]:
+    for name, value in options.items():
         if name not in PASSES:
             known = ", ".join(sorted({*PASSES, PREFIX}))
             why = SettingReason.PART_UNKNOWN.why(part=name, known=known)
             raise SettingsError("XUQI_LOG_URL", why)
         if name.startswith("ssl_") and not Path(value).is_file():
             raise SettingsError("XUQI_LOG_URL", SettingReason.PART_NO_FILE.why(part=name))
-    _one_of(told, "security_protocol", PROTOCOLS)
-    _one_of(told, "sasl_mechanism", MECHANISMS)
-    sasl = told.get("security_protocol", "").startswith("SASL_")
-    if sasl != ("sasl_mechanism" in told) or sasl != ("sasl_plain_username" in told):
+    _one_of(options, "security_protocol", PROTOCOLS)
+    _one_of(options, "sasl_mechanism", MECHANISMS)
+    sasl = options.get("security_protocol", "").startswith("SASL_")
+    if sasl != ("sasl_mechanism" in options) or sasl != ("sasl_plain_username" in options):
         raise SettingsError("XUQI_LOG_URL", SettingReason.SASL)
     secret = {"sasl_plain_password": other_secret(settings, "kafka")} if sasl else {}
-    return {**told, **secret}
+    return {**options, **secret}
 
 
-def _one_of(told: dict[str, str], name: str, values: frozenset[str]) -> None:
-    if name in told and told[name] not in values:
+def _one_of(options: dict[str, str], name: str, values: frozenset[str]) -> None:
+    if name in options and options[name] not in values:
         known = ", ".join(sorted(values))
         why = SettingReason.PART_UNKNOWN.why(part=name, known=known)
         raise SettingsError("XUQI_LOG_URL", why)

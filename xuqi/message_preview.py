@@ -88,23 +88,23 @@ def _follow(  # noqa: PLR0917 - one customer's walk
     seen: MessagePreview,
     samples: int,
 ) -> None:
-    told: dict[int, int] = {}
+    reminded: dict[int, int] = {}
     for moment in moments:
-        owed = list(_owed(due, customer.id, told, moment))
-        told |= {one.certificate.id: one.threshold for one in owed}
+        owed = list(_owed(due, customer.id, reminded, moment))
+        reminded |= {one.certificate.id: one.threshold for one in owed}
         kept = [one for one in owed if due.why_not(one, moment) is None]
         if kept:
             _count(app, look, customer, kept, moment, seen, samples)
 
 
 def _owed(
-    due: DueReminders, customer: int, told: dict[int, int], moment: datetime
+    due: DueReminders, customer: int, reminded: dict[int, int], moment: datetime
 ) -> Iterator[DueReminder]:
     for one in due.preloaded.certificates.get(customer, ()):
         policy = due.policies.by_product.get(one.product)
         if policy is None or one.state != "active":
             continue
-        before = told.get(one.id, one.told)
+        before = reminded.get(one.id, one.told)
         step = reminder_schedule.reminder_owed(moment, one.not_after, policy, before)
         if step is not None:
             yield DueReminder(certificate=one, policy=policy, threshold=step)

@@ -62,9 +62,9 @@ class SettingsError(ReasonedError):
         super().__init__(reason, about)
 
     def __str__(self) -> str:
-        return f"{self.about}: {self.said('en')}"
+        return f"{self.about}: {self.in_words('en')}"
 
-    def said(self, language: str) -> str:
+    def in_words(self, language: str) -> str:
         """Why, and what to do."""
         sentences = (text(self.reason, language), remedy(self.reason, language))
         return ("：" if language == "zh-TW" else ": ").join(filter(None, sentences))

@@ -21,10 +21,10 @@ from back_office.console.api_values import (
     RunFilter,
     RunProblem,
     RunShown,
-    Said,
     StaffLogIn,
     StaffSession,
     ThrottleAsked,
+    WithReason,
 )
 from back_office.imports.report import ImportFileError
 from back_office.runs.errors import RunRefusedError
@@ -224,40 +224,40 @@ class RunsApi:
 
     # --- act ------------------------------------------------------------------------------------
 
-    def submit(self, request: Request, run: RunId, said: Said) -> Answer:
+    def submit(self, request: Request, run: RunId, given: WithReason) -> Answer:
         who = self._reader(request, run, StaffRole.MAKER).name
         act = self.site.runs.submit
-        return self._acted(request, lambda: act(run, who=who, why=said.why))
+        return self._acted(request, lambda: act(run, who=who, why=given.why))
 
-    def approve(self, request: Request, run: RunId, said: Said) -> Answer:
+    def approve(self, request: Request, run: RunId, given: WithReason) -> Answer:
         me = self._reader(request, run, StaffRole.CHECKER)
         act = self.site.runs.approve
-        return self._acted(request, lambda: act(run, who=me.name, note=said.why, roles=me.roles))
+        return self._acted(request, lambda: act(run, who=me.name, note=given.why, roles=me.roles))
 
-    def reject(self, request: Request, run: RunId, said: Said) -> Answer:
+    def reject(self, request: Request, run: RunId, given: WithReason) -> Answer:
         who = self._reader(request, run, StaffRole.CHECKER).name
         act = self.site.runs.reject
-        return self._acted(request, lambda: act(run, who=who, note=said.why))
+        return self._acted(request, lambda: act(run, who=who, note=given.why))
 
-    def start(self, request: Request, run: RunId, said: Said) -> Answer:
+    def start(self, request: Request, run: RunId, given: WithReason) -> Answer:
         who = self._reader(request, run, StaffRole.MAKER).name
         act = self.site.runs.start
-        return self._acted(request, lambda: act(run, who=who, why=said.why))
+        return self._acted(request, lambda: act(run, who=who, why=given.why))
 
-    def pause(self, request: Request, run: RunId, said: Said) -> Answer:
+    def pause(self, request: Request, run: RunId, given: WithReason) -> Answer:
         who = self._reader(request, run, *_BOTH).name
         act = self.site.runs.pause
-        return self._acted(request, lambda: act(run, who=who, why=said.why))
+        return self._acted(request, lambda: act(run, who=who, why=given.why))
 
-    def resume(self, request: Request, run: RunId, said: Said) -> Answer:
+    def resume(self, request: Request, run: RunId, given: WithReason) -> Answer:
         who = self._reader(request, run, *_BOTH).name
         act = self.site.runs.resume
-        return self._acted(request, lambda: act(run, who=who, why=said.why))
+        return self._acted(request, lambda: act(run, who=who, why=given.why))
 
-    def cancel(self, request: Request, run: RunId, said: Said) -> Answer:
+    def cancel(self, request: Request, run: RunId, given: WithReason) -> Answer:
         who = self._reader(request, run, *_BOTH).name
         act = self.site.runs.cancel
-        return self._acted(request, lambda: act(run, who=who, why=said.why))
+        return self._acted(request, lambda: act(run, who=who, why=given.why))
 
     def throttle(self, request: Request, run: RunId, asked: ThrottleAsked) -> Answer:
         who = self._reader(request, run, *_BOTH).name
@@ -313,7 +313,7 @@ class RunsApi:
 
 
 def _refusal(request: Request, reason: Reason) -> Response:
-    told = RunProblem(
+    problem = RunProblem(
         code=code_of(reason), title=text(reason, locale_of(request)), trace=trace_of(request)
     )
-    return JSONResponse(told.model_dump(), status_code=409)
+    return JSONResponse(problem.model_dump(), status_code=409)

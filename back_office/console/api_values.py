@@ -100,15 +100,15 @@ class RowShown(RunValue):
     certificate: int | None
 
 
-class Said(RunValue):
+class WithReason(RunValue):
     why: Why
 
 
-class ThrottleAsked(Said):
+class ThrottleAsked(WithReason):
     per_minute: Rate
 
 
-class RowsChosen(Said):
+class RowsChosen(WithReason):
     rows: Annotated[tuple[Row, ...], Field(max_length=1_000)] = ()
 
 

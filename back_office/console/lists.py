@@ -171,7 +171,7 @@ def _messages(store: Store, chosen: Mapping[str, str]) -> Iterator[Rows]:
                 look, state=chosen.get("state"), kind=chosen.get("kind"), before=before,
                 at_most=EXPORT_PAGE,
             )  # fmt: skip
-        yield _told(found, COLUMNS["messages"])
+        yield _as_rows(found, COLUMNS["messages"])
         if len(found) < EXPORT_PAGE:
             return
         before = queries.place_of(found[-1])
@@ -182,11 +182,11 @@ def _letters(store: Store, chosen: Mapping[str, str]) -> Iterator[Rows]:
     while True:
         with store.snapshot() as look:
             found = dead_letters.list_open(look, after=after, at_most=EXPORT_PAGE, chosen=taken)
-        yield _told(found, COLUMNS["dead-letters"])
+        yield _as_rows(found, COLUMNS["dead-letters"])
         if len(found) < EXPORT_PAGE:
             return
         after = found[-1].id
 
 
-def _told(found: Sequence[object], columns: Sequence[str]) -> Rows:
+def _as_rows(found: Sequence[object], columns: Sequence[str]) -> Rows:
     return [{name: getattr(row, name) for name in columns} for row in found]

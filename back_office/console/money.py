@@ -64,8 +64,8 @@ class MoneyPages:
                 raise XuqiError(f"a payment is never {to[:20]!r}")
             self.site.settling.payment(payment, PaymentState(to), who=who, why=why)
 
-        said = ("已結清並記帳。", "It is settled and booked.")
-        return self.site.acted(request, settled, "/money", said)
+        confirmation = ("已結清並記帳。", "It is settled and booked.")
+        return self.site.acted(request, settled, "/money", confirmation)
 
 
 def _money(look: UnitOfWork, letter: DeadLetter) -> Mapping[str, Any] | None:

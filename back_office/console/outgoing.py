@@ -78,8 +78,8 @@ class MessagePages:
                 raise XuqiError(f"a message is never {to[:20]!r}")
             self.site.settling.message(message, MessageState(to), who=who, why=why)
 
-        said = ("已記錄。", "It is on record.")
-        return self.site.acted(request, settled, "/messages", said)
+        confirmation = ("已記錄。", "It is on record.")
+        return self.site.acted(request, settled, "/messages", confirmation)
 
     def tomorrow(self, request: Request, after: int = 0) -> Response:
         """What will go out until the end of tomorrow, as things stand."""

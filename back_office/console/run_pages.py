@@ -132,13 +132,13 @@ class RunPages:
                 terms = RunTerms(name=name or str(chosen), per_minute=per_minute)
                 run = self.site.planner.from_filter(chosen, terms, who=reader.name)
         except (RunRefusedError, ImportFileError) as refused:
-            said = text(refused.reason, locale_of(request))
+            refusal = text(refused.reason, locale_of(request))
         except RocDateError:
-            said = text(RunReason.DAY_UNREADABLE, locale_of(request))
+            refusal = text(RunReason.DAY_UNREADABLE, locale_of(request))
         else:
             return self.site.kit.see(f"/runs/{run.id}")
         return self.site.kit.page(
-            request, "console/run-new.html", status=422, me=reader, here="runs", refused=said,
+            request, "console/run-new.html", status=422, me=reader, here="runs", refused=refusal,
             products=sorted(self.site.policies.by_product), per_minute=per_minute,
         )  # fmt: skip
 
@@ -167,7 +167,7 @@ class RunPages:
                 first is not None or not self.site.runs.one_suffices(look, row)
             )
         failed = [
-            (_said(bucket.why, language), bucket.items)
+            (_worded(bucket.why, language), bucket.items)
             for bucket in buckets
             if bucket.state == RunItemState.FAILED
         ]
@@ -175,8 +175,8 @@ class RunPages:
         return self.site.kit.page(
             request, "console/run.html", me=reader, here="runs", run=row, seen=seen,
             progress=progress, failed=failed, why=why,
-            excluded=[(_said(code, language), n) for code, n in seen.excluded.items()],
-            refused=[(_said(code, language), n) for code, n in seen.refused_rows.items()],
+            excluded=[(_worded(code, language), n) for code, n in seen.excluded.items()],
+            refused=[(_worded(code, language), n) for code, n in seen.refused_rows.items()],
             notice=self.site.notice(request), state=RunState(row.state), planned=planned,
             may_make=reader.may(StaffRole.MAKER),
             may_approve=reader.may(StaffRole.CHECKER)
@@ -336,7 +336,7 @@ def _warning(refused: RunRefusedError | ImportFileError) -> dict[str, object]:
     return {"kind": "warn", "words": words}
 
 
-def _said(code: str | None, language: str) -> str:
+def _worded(code: str | None, language: str) -> str:
     """The sentence of a reason without the parameters of one item."""
     known = CODES.get(code or "")
     if known is None:

@@ -90,7 +90,7 @@ class ConsoleSite:
         return reader
 
     def acted(
-        self, request: Request, act: Callable[[], object], where: str, said: tuple[str, str]
+        self, request: Request, act: Callable[[], object], where: str, confirmation: tuple[str, str]
     ) -> Response:
         """
         Do something and lead back to its page, which says what came of it.
@@ -103,7 +103,7 @@ class ConsoleSite:
         except XuqiError as refused:
             self.kit.keep(request, session, notice={"kind": "warn", "words": words_of(refused)})
         else:
-            self.kit.keep(request, session, notice={"kind": "ok", "words": list(said)})
+            self.kit.keep(request, session, notice={"kind": "ok", "words": list(confirmation)})
         return self.kit.see(where)
 
     def notice(self, request: Request) -> dict[str, Any] | None:

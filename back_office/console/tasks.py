@@ -115,6 +115,6 @@ class TaskPages:
             there = row is not None and look.certificates.find(row.certificate) is not None
         if row is None:
             raise PageError("E9404")
-        said = ("已記錄，結果列在經過。", "It is on record, and in the history.")
+        confirmation = ("已記錄，結果列在經過。", "It is on record, and in the history.")
         where = f"/certificates/{row.certificate}" if there else "/money"
-        return self.site.acted(request, act, where, said)
+        return self.site.acted(request, act, where, confirmation)

@@ -114,8 +114,11 @@ class TokenLifePages:
         )
 
     def _acted(self, request: Request, serial: str, act: Callable[[], object]) -> Response:
-        said = ("已記錄；載具上的憑證隨之處理。", "It is on record, and its certificates follow.")
-        return self.site.acted(request, act, f"/tokens/{token_serial(serial)}", said)
+        confirmation = (
+            "已記錄；載具上的憑證隨之處理。",
+            "It is on record, and its certificates follow.",
+        )
+        return self.site.acted(request, act, f"/tokens/{token_serial(serial)}", confirmation)
 
     def _word(self, request: Request) -> Callable[[str], str]:
         language = locale_of(request)

@@ -73,8 +73,8 @@ class AuditPages:
             with self.site.store.snapshot() as look:
                 page = queries.audit_page(look, who=who or None, before=before, at_most=EXPORT_PAGE)
             for row in page:
-                told = {**row, "at": row["at"].isoformat(), "hash": row["hash"].hex()}
-                rows.writerow([harmless(str(told[name] or "")) for name in COLUMNS])
+                line = {**row, "at": row["at"].isoformat(), "hash": row["hash"].hex()}
+                rows.writerow([harmless(str(line[name] or "")) for name in COLUMNS])
             count += len(page)
             if len(page) < EXPORT_PAGE:
                 break

@@ -99,7 +99,7 @@ class Admission:
     def _verdict(self, wish: AdmissionRequest) -> CertificateVerdict:
         if wish.match.wrong:
             return CertificateVerdict(wish.entry, "refused", wish.match.wrong)
-        reminded = wish.entry.said.reminded
+        reminded = wish.entry.stated.reminded
         if reminded is not None and reminded > day_of(self.work.at):
             return CertificateVerdict(wish.entry, "refused", (REMINDED_LATER,))
         known = self.world.known.get(wish.ident)
@@ -111,7 +111,7 @@ class Admission:
     # --- one that is not on file ----------------------------------------------------------------
 
     def _enter(self, wish: AdmissionRequest) -> CertificateVerdict:
-        said, facts = wish.entry.said, wish.facts
+        stated, facts = wish.entry.stated, wish.facts
         product = self._product(wish)
         policy = self.policies.of(product)
         standing = SlotHolder(
@@ -121,13 +121,13 @@ class Admission:
             sha256=facts.sha256,
             product=product,
             customer=wish.match.customer,
-            token_serial=said.token_serial,
-            slot=slot_of(policy, wish.match.customer, said.token_serial, facts.sha256),
-            state=said.state,
+            token_serial=stated.token_serial,
+            slot=slot_of(policy, wish.match.customer, stated.token_serial, facts.sha256),
+            state=stated.state,
             not_before=facts.not_before,
             not_after=facts.not_after,
             verified=self.verified,
-            told=self._told(wish, policy),
+            told=self._last_step(wish, policy),
         )
         taken = None
         if standing.in_force and self._closed(standing):
@@ -142,9 +142,9 @@ class Admission:
         )
 
     def _product(self, wish: AdmissionRequest) -> str:
-        said = wish.entry.said.product or self.product
-        if said is not None:
-            return said
+        stated = wish.entry.stated.product or self.product
+        if stated is not None:
+            return stated
         if wish.match.customer is None:
             raise RefusedError("product", FindingReason.PRODUCT_UNSAID)
         if len(wish.match.enrolled) != 1:
@@ -165,7 +165,7 @@ class Admission:
         if policy is None:
             return None
         customer = (known.customer if known else None) or wish.match.customer
-        token = (known.token_serial if known else None) or wish.entry.said.token_serial
+        token = (known.token_serial if known else None) or wish.entry.stated.token_serial
         return slot_of(policy, customer, token, wish.facts.sha256)
 
     def _take_slot(self, standing: SlotHolder) -> SlotHolder | None:
@@ -231,29 +231,29 @@ class Admission:
     # --- one that is on file --------------------------------------------------------------------
 
     def _again(self, wish: AdmissionRequest, known: SlotHolder) -> CertificateVerdict:
-        said = wish.entry.said
+        stated = wish.entry.stated
         if known.sha256 != wish.facts.sha256:
             raise RefusedError("certificate", FindingReason.SERIAL_TAKEN)
-        if (said.product or self.product or known.product) != known.product:
+        if (stated.product or self.product or known.product) != known.product:
             raise RefusedError("product", FindingReason.OTHER_PRODUCT)
         if wish.match.named and known.customer not in {None, wish.match.customer}:
             raise RefusedError("", FindingReason.OTHER_CUSTOMER)
-        if said.token_serial and token_serial(known.token_serial or said.token_serial) != (
-            said.token_serial
+        if stated.token_serial and token_serial(known.token_serial or stated.token_serial) != (
+            stated.token_serial
         ):
             raise RefusedError("token_serial", FindingReason.WITH_OTHER_TOKEN)
         bucket = "changed" if self._complete(wish, known) else "unchanged"
         notes = self._notes(wish, known)
-        if known.in_force and said.state not in {"active", known.state}:
+        if known.in_force and stated.state not in {"active", known.state}:
             notes = (*notes, OTHER_STATE)
         return CertificateVerdict(wish.entry, bucket, notes)
 
     def _complete(self, wish: AdmissionRequest, known: SlotHolder) -> bool:
         """Add what was not known: the customer, the token; with them comes another slot."""
         customer = known.customer or wish.match.customer
-        token = known.token_serial or wish.entry.said.token_serial
+        token = known.token_serial or wish.entry.stated.token_serial
         verified = known.verified or self.verified
-        told = _later(known.told, self._told(wish, self.policies.of(known.product)))
+        told = _later(known.told, self._last_step(wish, self.policies.of(known.product)))
         if (customer, token, verified, told) == (
             known.customer,
             known.token_serial,
@@ -273,9 +273,9 @@ class Admission:
         self.world.touch(moved)
         return True
 
-    def _told(self, wish: AdmissionRequest, policy: Policy) -> int | None:
+    def _last_step(self, wish: AdmissionRequest, policy: Policy) -> int | None:
         """The step of the schedule that the system before this one has told, by the file."""
-        day = wish.entry.said.reminded
+        day = wish.entry.stated.reminded
         if day is None:
             return None
         return reminder_schedule.step_told_on(day, wish.facts.not_after, policy)

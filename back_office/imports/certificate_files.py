@@ -93,7 +93,7 @@ class CertificateEntry(NamedTuple):
     file: str
     place: RowPlace
     der: bytes = b""
-    said: StatedFields = StatedFields()
+    stated: StatedFields = StatedFields()
     serial: str | None = None  #: as the file says it, to be compared
     wrong: tuple[tuple[str, Reason], ...] = ()  #: field and reason
 
@@ -195,11 +195,11 @@ def _certificates(file: IO[bytes], found: walk.DerElement) -> Iterator[walk.DerE
 
 
 def _cut(file: IO[bytes], part: walk.DerElement, name: str, number: int) -> CertificateEntry:
-    place = RowPlace(entry=number)
+    position = RowPlace(entry=number)
     if part.end - part.start > MOST_DER:
-        return _refused(name, place, FindingReason.TOO_LONG.why(limit=str(MOST_DER)))
+        return _refused(name, position, FindingReason.TOO_LONG.why(limit=str(MOST_DER)))
     file.seek(part.start)
-    return CertificateEntry(name, place, file.read(part.end - part.start))
+    return CertificateEntry(name, position, file.read(part.end - part.start))
 
 
 def _of_ber(file: IO[bytes], name: str, reason: Reason) -> Iterator[CertificateEntry]:
@@ -229,8 +229,8 @@ def _is_one(content: bytes) -> bool:
     return True
 
 
-def _refused(name: str, place: RowPlace, reason: Reason) -> CertificateEntry:
-    return CertificateEntry(name, place, wrong=(("certificate", reason),))
+def _refused(name: str, position: RowPlace, reason: Reason) -> CertificateEntry:
+    return CertificateEntry(name, position, wrong=(("certificate", reason),))
 
 
 # --- PEM ----------------------------------------------------------------------------------------
@@ -262,22 +262,22 @@ def _of_base64(file: IO[bytes], name: str) -> Iterator[CertificateEntry]:
 
 
 def _of_block(
-    name: str, place: RowPlace, label: bytes, body: bytes | Reason
+    name: str, position: RowPlace, label: bytes, body: bytes | Reason
 ) -> Iterator[CertificateEntry]:
     if label not in _CERTIFICATE | _BUNDLE:
         other = FindingReason.BLOCK_LABEL.why(label=label.decode().lower())
-        yield _refused(name, place, other)
+        yield _refused(name, position, other)
     elif isinstance(body, Reason):
-        yield _refused(name, place, body)
+        yield _refused(name, position, body)
     elif (der := pem.decoded(body)) is None:
-        yield _refused(name, place, FindingReason.NOT_BASE64.why())
+        yield _refused(name, position, FindingReason.NOT_BASE64.why())
     elif label in _BUNDLE or _is_bundle(der):
         for inner in _of_der(io.BytesIO(der), name):
-            yield inner._replace(place=place._replace(entry=inner.place.entry))
+            yield inner._replace(place=position._replace(entry=inner.place.entry))
     elif label == b"TRUSTED CERTIFICATE":  # OpenSSL's own: its trust settings follow
-        yield CertificateEntry(name, place, _first(der))
+        yield CertificateEntry(name, position, _first(der))
     else:
-        yield CertificateEntry(name, place, without_filling(der))
+        yield CertificateEntry(name, position, without_filling(der))
 
 
 def _is_bundle(der: bytes) -> bool:
@@ -309,15 +309,15 @@ def _most(label: bytes) -> int:
 
 def _of_table(path: Path, name: str, policies: Policies) -> Iterator[CertificateEntry]:
     for record in read_table(path, COLUMNS):
-        place = RowPlace(record.line)
+        position = RowPlace(record.line)
         if record.fault:
-            yield CertificateEntry(name, place, wrong=(("", record.fault),))
+            yield CertificateEntry(name, position, wrong=(("", record.fault),))
         else:
-            yield _of_row(name, place, record.cells, policies)
+            yield _of_row(name, position, record.cells, policies)
 
 
 def _of_row(
-    name: str, place: RowPlace, cells: Mapping[str, str], policies: Policies
+    name: str, position: RowPlace, cells: Mapping[str, str], policies: Policies
 ) -> CertificateEntry:
     wrong: list[tuple[str, Reason]] = []
 
@@ -332,7 +332,7 @@ def _of_row(
     der = pem.decoded(_without_marks(cells["certificate"]))
     if not der:
         wrong.append(("certificate", FindingReason.NEITHER_FORM.why()))
-    said = StatedFields(
+    stated = StatedFields(
         product=read("product", lambda text: find_product(text, policies)),
         token_serial=read("token_serial", _token_serial),
         reference=read("reference", read_reference),
@@ -341,7 +341,7 @@ def _of_row(
         reminded=date.fromisoformat(day) if (day := read("reminded", _day)) else None,
     )
     der = without_filling(der or b"")
-    return CertificateEntry(name, place, der, said, read("serial", _serial), tuple(wrong))
+    return CertificateEntry(name, position, der, stated, read("serial", _serial), tuple(wrong))
 
 
 def _without_marks(cell: str) -> bytes:
@@ -378,9 +378,9 @@ def _serial(text: str) -> str:
     return serial
 
 
-def is_serial(said: str, serial: str) -> bool:
+def is_serial(stated: str, serial: str) -> bool:
     """
     Say whether a file's serial, in hex or decimal, is the certificate's (hex, no leading zeros).
     """
     number = int(serial, 16)
-    return int(said, 16) == number or (said.lstrip("-").isdecimal() and int(said) == number)
+    return int(stated, 16) == number or (stated.lstrip("-").isdecimal() and int(stated) == number)

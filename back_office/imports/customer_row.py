@@ -330,8 +330,8 @@ def _enrolling(read: _Reader, policies: Policies) -> Enrolling | None:
     policy = policies.by_product.get(enrolling.product)
     if policy is not None:
         return _with_role(enrolling, policy, read)
-    said = (enrolling.customer_class, enrolling.operator, enrolling.branch, enrolling.account)
-    if any(said) and not any(name == "product" for name, _ in read.wrong):
+    stated = (enrolling.customer_class, enrolling.operator, enrolling.branch, enrolling.account)
+    if any(stated) and not any(name == "product" for name, _ in read.wrong):
         read.wrong.append(("product", FindingReason.PRODUCT_NEEDED.why()))
     return None
 

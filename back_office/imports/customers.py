@@ -122,8 +122,11 @@ class _Run:
             if bucket == "refused":
                 self.tally.refuse(*(self._finding(row.line, *it, refused=True) for it in wrong))
             else:
-                told = (*row.notes, *((name, SHARED[name]) for name, n in shared.items() if n > 1))
-                notes = (self._finding(row.line, *note, refused=False) for note in told)
+                earlier = (
+                    *row.notes,
+                    *((name, SHARED[name]) for name, n in shared.items() if n > 1),
+                )
+                notes = (self._finding(row.line, *note, refused=False) for note in earlier)
                 self.tally.take(bucket, *notes)
 
     def _finding(self, line: int, name: str, reason: Reason, *, refused: bool) -> ImportFinding:
@@ -136,7 +139,7 @@ class EarlierLine(msgspec.Struct, array_like=True, frozen=True):
     """What an earlier row of the file has said, as digests."""
 
     line: int
-    said: list[int]
+    stated: list[int]
 
 
 class CustomerMarks(NamedTuple):
@@ -171,7 +174,7 @@ class _Batch:
     work: UnitOfWork
     scratch: SpillSet
     dry_run: bool
-    told: dict[int, EarlierLine] = field(default_factory=dict)
+    earlier: dict[int, EarlierLine] = field(default_factory=dict)
     fresh: dict[int, bytes] = field(default_factory=dict)
     known: dict[bytes, Customer] = field(default_factory=dict)  # by the reference's hash
     owner: dict[bytes, bytes] = field(default_factory=dict)  # ID number's hash -> reference's
@@ -206,7 +209,7 @@ class _Batch:
             if (value := getattr(row, name)) is not UNSET and value
         }
         self.there = {name: self._having(name, rows) for name in ADDRESSES}
-        self.told = {key: _unpack(what) for key, what in self.scratch.find(keys).items()}
+        self.earlier = {key: _unpack(what) for key, what in self.scratch.find(keys).items()}
         references = {its.reference for its in marks}
         found = import_queries.customers_by(self.work, references, {its.id_number for its in marks})
         for customer in found:
@@ -240,10 +243,10 @@ class _Batch:
         if wrong:
             return CustomerVerdict(row, "refused", wrong)
         bucket, changes, shared = "unchanged", tuple[ImportedChange, ...](), dict[str, int]()
-        if its.by_reference not in self.told:
+        if its.by_reference not in self.earlier:
             bucket, changes = self._contact(row, its)
             shared = self._shared(row, bucket, changes)
-        if row.enrolling and its.by_enrolment not in self.told:
+        if row.enrolling and its.by_enrolment not in self.earlier:
             enrols = self._enrol(row.enrolling, its.reference)
             bucket = "changed" if enrols and bucket == "unchanged" else bucket
         self._tell(its.by_reference, row.line, contact)
@@ -255,26 +258,26 @@ class _Batch:
     def _digests(self, of: CustomerRow | Enrolling, names: tuple[str, ...]) -> list[int]:
         return [self.scratch.digest(getattr(of, name)) for name in names]
 
-    def _tell(self, key: int, line: int, said: list[int]) -> None:
-        if key not in self.told:
-            self.told[key] = EarlierLine(line, said)
-            self.fresh[key] = _pack(self.told[key])
+    def _tell(self, key: int, line: int, stated: list[int]) -> None:
+        if key not in self.earlier:
+            self.earlier[key] = EarlierLine(line, stated)
+            self.fresh[key] = _pack(self.earlier[key])
 
     def _contradictions(
-        self, key: int, said: list[int], names: tuple[str, ...]
+        self, key: int, stated: list[int], names: tuple[str, ...]
     ) -> Iterator[tuple[str, Reason]]:
-        before = self.told.get(key)
-        if before is None or before.said == said:
+        before = self.earlier.get(key)
+        if before is None or before.stated == stated:
             return
-        for name, now, then in zip(names, said, before.said, strict=True):
+        for name, now, then in zip(names, stated, before.stated, strict=True):
             if now != then:
                 line = str(before.line)
                 yield _COLUMN_OF.get(name, name), FindingReason.OTHER_THAN_LINE.why(line=line)
 
     def _other_owner(self, its: CustomerMarks, who: list[int]) -> Iterator[tuple[str, Reason]]:
-        before = self.told.get(its.by_id)
+        before = self.earlier.get(its.by_id)
         customer = self.known.get(its.reference)
-        if before is not None and before.said != who:
+        if before is not None and before.stated != who:
             yield "id_number", FindingReason.ID_OF_LINE.why(line=str(before.line))
         elif self.owner.get(its.id_number, its.reference) != its.reference:
             yield "id_number", FindingReason.ID_OF_ANOTHER.why()
@@ -296,11 +299,11 @@ class _Batch:
             if value is UNSET or not value or not anew:
                 continue
             key = self.scratch.digest(name, value)
-            before = self.told.get(key, EarlierLine(row.line, [0]))
-            self.told[key] = EarlierLine(before.line, [before.said[0] + 1])
-            self.fresh[key] = _pack(self.told[key])
+            before = self.earlier.get(key, EarlierLine(row.line, [0]))
+            self.earlier[key] = EarlierLine(before.line, [before.stated[0] + 1])
+            self.fresh[key] = _pack(self.earlier[key])
             there = self.there[name].get(self._hash(value, f"customers.{name}") or b"", 0)
-            found[name] = max(self.told[key].said[0], there + 1)
+            found[name] = max(self.earlier[key].stated[0], there + 1)
         return found
 
     # --- what follows ---------------------------------------------------------------------------

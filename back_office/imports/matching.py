@@ -55,8 +55,8 @@ def _marks(work: UnitOfWork, entry: CertificateEntry, facts: CertificateFields) 
         return work.cipher.hash(value, column) if value is not None else None
 
     return _Marks(
-        reference=hashed(entry.said.reference, "customers.reference"),
-        id_number=hashed(entry.said.id_number, "customers.id_number"),
+        reference=hashed(entry.stated.reference, "customers.reference"),
+        id_number=hashed(entry.stated.id_number, "customers.id_number"),
         subject=hashed(facts.id_number, "customers.id_number"),
     )
 
@@ -67,7 +67,7 @@ def _match(
     by_id: dict[bytes, int],
     enrolled: dict[int, set[str]],
 ) -> Match:
-    said = {
+    stated = {
         name: table.get(mark)
         for name, table, mark in (
             ("reference", by_reference, its.reference),
@@ -77,17 +77,17 @@ def _match(
     }
     wrong = tuple(
         (name, FindingReason.NOT_ON_FILE.why())
-        for name, customer in said.items()
+        for name, customer in stated.items()
         if customer is None
     )
-    if not wrong and len(set(said.values())) > 1:
+    if not wrong and len(set(stated.values())) > 1:
         wrong = (("id_number", FindingReason.ID_AND_REFERENCE.why()),)
-    named = next(iter(said.values()), None)
+    named = next(iter(stated.values()), None)
     in_name = by_id.get(its.subject or b"")
-    if not wrong and said and in_name is not None and in_name != named:
+    if not wrong and stated and in_name is not None and in_name != named:
         # A row that slipped by one would hand one person's certificate to another.
         wrong = (("certificate", FindingReason.SLIPPED.why()),)
-    customer = named if said else in_name
+    customer = named if stated else in_name
     products = enrolled.get(customer, set()) if customer is not None else set()
-    stranger = bool(said) and its.subject is not None and in_name is None
-    return Match(customer, bool(said), frozenset(products), wrong, stranger)
+    stranger = bool(stated) and its.subject is not None and in_name is None
+    return Match(customer, bool(stated), frozenset(products), wrong, stranger)

@@ -54,9 +54,9 @@ class RowPlace(NamedTuple):
     entry: int = 0
 
     def __str__(self) -> str:
-        return self.said("en")
+        return self.in_words("en")
 
-    def said(self, language: str) -> str:
+    def in_words(self, language: str) -> str:
         line, entry = str(self.line), str(self.entry)
         if self.line and self.entry:
             return text(FindingReason.LINE_AND_ENTRY.why(line=line, entry=entry), language)
@@ -77,11 +77,11 @@ class ImportFinding:
     reason: Reason
     refused: bool  #: else the row is in, with something to know about it
 
-    def said(self, language: str) -> dict[str, str]:
+    def in_words(self, language: str) -> dict[str, str]:
         """What stands in each column of a findings file."""
         return {
             "file": self.file,
-            "place": self.place.said(language),
+            "place": self.place.in_words(language),
             "field": column_name(self.field, language),
             "outcome": finding_word(self.outcome, language),
             "reason": text(self.reason, language),
@@ -91,7 +91,7 @@ class ImportFinding:
     def for_programs(self, language: str) -> dict[str, str]:
         """The same with places, columns and outcomes by their names, which no language changes."""
         own = {"place": str(self.place), "field": self.field, "outcome": self.outcome}
-        return self.said(language) | own
+        return self.in_words(language) | own
 
     @property
     def outcome(self) -> str:
@@ -237,7 +237,7 @@ class FindingsFile:
             row = finding.for_programs(self._language)
             self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
         else:
-            row = finding.said(self._language)
+            row = finding.in_words(self._language)
             self._rows.writerow([harmless(row[name]) for name in COLUMNS])
 
     def __enter__(self) -> Self:

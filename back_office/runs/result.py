@@ -90,18 +90,18 @@ def result_lines(store: Store, run: int) -> Iterator[tuple[object, ...]]:
         for item in page:
             why = read_reason(item.why, item.why_parameters) if item.why else None
             state = RunItemState(item.state)
-            told = (item.number, item.certificate, item.branch or "", state.value)
-            yield (*told, item.renewal or "", *_said(why), "")
+            shown = (item.number, item.certificate, item.branch or "", state.value)
+            yield (*shown, item.renewal or "", *_worded(why), "")
         if len(page) < PAGE:
             break
         after = page[-1].number
     with store.snapshot() as look:
         for row in queries.findings(look, run):
             why = read_reason(row["why"], row["why_parameters"])
-            yield (row["number"], "", "", "row refused", "", *_said(why), row["column"])
+            yield (row["number"], "", "", "row refused", "", *_worded(why), row["column"])
 
 
-def _said(why: Reason | None) -> tuple[str, ...]:
+def _worded(why: Reason | None) -> tuple[str, ...]:
     """Code, reason and remedy in both languages."""
     if why is None:
         return ("", "", "", "", "")

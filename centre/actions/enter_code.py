@@ -143,18 +143,18 @@ class Entry:
         with self.store.transaction() as work:
             row = work.challenges.get(challenge)
             left = row.most_tries - row.tries
-            said = self._judged(row, work, spent=spent)
-            if said is None and not self._is_right(row, code, action, certificate, work):
+            verdict = self._judged(row, work, spent=spent)
+            if verdict is None and not self._is_right(row, code, action, certificate, work):
                 why = RefusalReason.CODE_WRONG.why(tries_left=left)
                 work.record_decision(row.certificate, DecisionKind.CODE_WRONG, why)
-                said = CodeResult.WRONG if left else CodeResult.LOCKED
-            if said is None and not message_queries.use(work, row):
-                said = CodeResult.EXPIRED
-            if said is None:
+                verdict = CodeResult.WRONG if left else CodeResult.LOCKED
+            if verdict is None and not message_queries.use(work, row):
+                verdict = CodeResult.EXPIRED
+            if verdict is None:
                 work.record_decision(row.certificate, DecisionKind.CODE_USED)
                 if then is not None:
                     then(work)
-            return CodeAnswer(result=said or CodeResult.RIGHT, tries_left=left)
+            return CodeAnswer(result=verdict or CodeResult.RIGHT, tries_left=left)
 
     def _judged(self, row: Challenge, work: UnitOfWork, *, spent: bool) -> CodeResult | None:
         """What is said whatever was entered."""

@@ -157,13 +157,13 @@ class Site:
 
     def remembered(self, request: Request, session: Session) -> dict[str, Any] | None:
         """The problem that the last form had, once."""
-        told = session.body.get("problem")
-        if told is None:
+        kept = session.body.get("problem")
+        if kept is None:
             return None
         self.kit.keep(request, session, problem=None)
         return {
-            **self.problem(request, told["code"]),
-            **{k: v for k, v in told.items() if k != "code"},
+            **self.problem(request, kept["code"]),
+            **{k: v for k, v in kept.items() if k != "code"},
         }
 
 

@@ -67,8 +67,8 @@ def reclaim(work: UnitOfWork, owed: Sequence[DueReminder], failed: str, message:
 def claim_later(work: UnitOfWork, one: DueReminder, step: int, message: Message) -> DueReminder:
     """Also claim a later threshold that was passed while the message waited."""
     certificate = work.certificates.get(one.certificate.id)
-    told = message_queries.claim(certificate.id, step, message.channel, message.id)
-    message_queries.write_claims(work, [told])
+    written = message_queries.claim(certificate.id, step, message.channel, message.id)
+    message_queries.write_claims(work, [written])
     certificate = work.certificates.change(certificate, told=step)
     work.record_decision(
         certificate.id,

@@ -123,9 +123,9 @@ class DueReminders:
     def still_wanted(
         self, one: DueReminder, customer: Customer, channel: Channel, work: UnitOfWork
     ) -> bool:
-        told = work.certificates.get(one.certificate.id).told
+        reminded = work.certificates.get(one.certificate.id).told
         return (
-            (told is None or told >= one.threshold)  # else a later one was told meanwhile
+            (reminded is None or reminded >= one.threshold)  # else a later one was told meanwhile
             and one.certificate.state == CertificateState.ACTIVE
             and self.why_not(one, work.at) is None
             and not customer.opted_out

@@ -69,7 +69,7 @@ class BulkStatement:
             columns = dict(zip(self._types, values, strict=True))
             return self._execute_columns(connection, columns, binds)
         sql, arrange = self._by_row = self._by_row or self._compiled(dialect)
-        places = [(place, binds[name]) for place, name in enumerate(self._types) if name in binds]
+        places = [(number, binds[name]) for number, name in enumerate(self._types) if name in binds]
         return connection.exec_driver_sql(
             sql, [arrange(_with_bound_moments(row, places)) for row in rows]
         )
@@ -104,8 +104,8 @@ def _with_bound_moments(row: Row, moments: Sequence[tuple[int, Callable[[Any], A
     if not moments:
         return row
     row = list(row)
-    for place, bind in moments:
-        row[place] = bind(row[place])
+    for number, bind in moments:
+        row[number] = bind(row[number])
     return row
 
 

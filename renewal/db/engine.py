@@ -221,8 +221,8 @@ class _WriterLock:
 
 def store_unavailable(error: sa.exc.DBAPIError) -> StoreUnavailableError:
     """The driver's error about an unusable database, in one line."""
-    said = str(error.orig).strip().partition("\n")[0]
-    return StoreUnavailableError(f"the database does not answer: {said}")
+    sentence = str(error.orig).strip().partition("\n")[0]
+    return StoreUnavailableError(f"the database does not answer: {sentence}")
 
 
 @contextmanager
@@ -266,10 +266,13 @@ def _rejecting_standby(connection: sa.Connection, *, writes: bool) -> Iterator[N
         raise
 
 
-def _is_standby(said: Any) -> bool:  # noqa: ANN401 - psycopg's own
-    state = getattr(said, "sqlstate", None)
+def _is_standby(sentence: Any) -> bool:  # noqa: ANN401 - psycopg's own
+    state = getattr(sentence, "sqlstate", None)
     # Its text is in the server's language; its place in the source is that of settings.
-    refused = state == FEATURE_NOT_SUPPORTED and said.diag.source_file in {"guc.c", "variable.c"}
+    refused = state == FEATURE_NOT_SUPPORTED and sentence.diag.source_file in {
+        "guc.c",
+        "variable.c",
+    }
     return refused or state == READ_ONLY_TRANSACTION
 
 

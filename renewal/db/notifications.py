@@ -96,7 +96,7 @@ class CommitNotifier:
             while not self._ended.is_set():
                 if not either.select(SILENCE):
                     connection.exec_driver_sql("SELECT 1")
-                heard = [told.payload.split(" ") for told in driver.notifies(timeout=0)]
+                heard = [notice.payload.split(" ") for notice in driver.notifies(timeout=0)]
                 others = [kinds for who, *kinds in heard if who != self._who]
                 if others:  # a program before this one names no kinds
                     self._wake(set().union(*others) if all(others) else None)

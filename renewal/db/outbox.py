@@ -33,9 +33,9 @@ def append_events(
 ) -> None:
     """Append events to the log in this order; ``who`` identifies the store's own commits."""
     if connection.dialect.name == "postgresql":
-        told = notification_payload(who, kinds)
+        payload = notification_payload(who, kinds)
         for lane in sorted({lane_of(topic) for topic, *_ in rows}):
-            connection.execute(_in_order, {"lane": lane, "told": told})
+            connection.execute(_in_order, {"lane": lane, "told": payload})
     _tell.execute(connection, rows)
 
 

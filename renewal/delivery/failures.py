@@ -98,12 +98,12 @@ def describe_failure(error: Exception) -> str:
 
 
 def log_failure(what: str, group: str, error: Exception) -> None:
-    told = {"consumer": group, "error": type(error).__name__, "place": _location(error)}
-    log.error(what, extra=told)
+    facts = {"consumer": group, "error": type(error).__name__, "place": _location(error)}
+    log.error(what, extra=facts)
 
 
 def _location(error: Exception) -> str:
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    return f"{place.tb_frame.f_code.co_qualname}:{place.tb_lineno}" if place else "an unknown place"
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return f"{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" if frame else "an unknown place"

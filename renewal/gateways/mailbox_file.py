@@ -97,8 +97,8 @@ class MailboxFile:
         try:
             line = _line(json.loads(raw))
         except (ValueError, KeyError, TypeError) as error:
-            place = f"{self._path}, byte {self._read_to}"
-            raise MailboxFileError(f"{place}: not a line of a mailbox") from error
+            position = f"{self._path}, byte {self._read_to}"
+            raise MailboxFileError(f"{position}: not a line of a mailbox") from error
         self._by_ref.setdefault(line.ref, []).append(line)
         self._by_id[line.id] = line
 

@@ -72,13 +72,13 @@ def streamed(work: UnitOfWork, query: sa.Select[Any]) -> Iterator[sa.Row[Any]]:
 
 def under_way(group: str, identity: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
     """Whether an event was told that its consumer has neither settled nor given up yet."""
-    told, book = events.alias(), inbox.alias()
+    about_it, book = events.alias(), inbox.alias()
     ended = sa.exists().where(
         book.c.consumer == group,
-        book.c.identity == told.c.identity,
+        book.c.identity == about_it.c.identity,
         book.c.state.in_(("settled", "dead")),
     )
-    return sa.exists().where(told.c.identity == identity, ~ended)
+    return sa.exists().where(about_it.c.identity == identity, ~ended)
 
 
 def is_dead(group: str, identity: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:

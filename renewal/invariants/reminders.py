@@ -69,52 +69,57 @@ def _in_vain(_given: CheckInput) -> sa.Select[Any]:
     What is decided between the claim and the handing over, the carriers' own ledgers show:
     a lost answer that was found out late is on our record as handed over late.
     """
-    begun, said, ended = (decisions.alias().c for _ in range(3))
+    begun, claimed, ended = (decisions.alias().c for _ in range(3))
     over = sa.exists().where(
         ended.certificate == r.certificate,
         ended.renewal == r.id,
         ended.about == "renewal",
         ended.what.in_(("refused", "abandoned")),
-        ended.id < said.id,
+        ended.id < claimed.id,
     )
     return (
         sa.select(m.id)
         .select_from(renewals)
         .join(begun.id.table, sa.and_(begun.certificate == r.certificate, begun.renewal == r.id))
-        .join(said.id.table, sa.and_(said.certificate == r.certificate, said.id > begun.id))
-        .join(messages, m.id == said.message)
+        .join(
+            claimed.id.table, sa.and_(claimed.certificate == r.certificate, claimed.id > begun.id)
+        )
+        .join(messages, m.id == claimed.message)
         .where(
             begun.about == "renewal",
             begun.what.in_(("requested", "confirmed")),  # invited: not before he confirms
-            *_is_claim(said),
+            *_is_claim(claimed),
             m.handed_at.is_not(None),
             ~over,
         )
     )
 
 
-def _is_claim(said: Any) -> tuple[sa.ColumnElement[bool], ...]:  # noqa: ANN401 - columns
-    return (said.about == "reminder", said.what.in_(("claimed", "merged")))
+def _is_claim(claimed: Any) -> tuple[sa.ColumnElement[bool], ...]:  # noqa: ANN401 - columns
+    return (claimed.about == "reminder", claimed.what.in_(("claimed", "merged")))
 
 
 def _of_a_stopped_one(_given: CheckInput) -> sa.Select[Any]:
-    stopped, said, resumed = (decisions.alias().c for _ in range(3))
+    stopped, claimed, resumed = (decisions.alias().c for _ in range(3))
     lifted = sa.exists().where(
         resumed.certificate == stopped.certificate,
         resumed.about == "CA",
         resumed.what == "resumed",
         resumed.id > stopped.id,
-        resumed.id < said.id,
+        resumed.id < claimed.id,
     )
     return (
         sa.select(m.id)
         .select_from(stopped.id.table)
-        .join(said.id.table, sa.and_(said.certificate == stopped.certificate, said.id > stopped.id))
-        .join(messages, m.id == said.message)
+        .join(
+            claimed.id.table,
+            sa.and_(claimed.certificate == stopped.certificate, claimed.id > stopped.id),
+        )
+        .join(messages, m.id == claimed.message)
         .where(
             stopped.about == "CA",
             stopped.what.in_(("suspended", "revoked")),
-            *_is_claim(said),
+            *_is_claim(claimed),
             m.handed_at.is_not(None),
             ~lifted,
         )
@@ -238,8 +243,8 @@ def _since_when() -> sa.ScalarSelect[Any]:
 
 
 def _is_missed(row: Any, step: int, policy: Policy, now: datetime) -> bool:  # noqa: ANN401 - a row
-    said = [one for one in (row.for_good, row.for_now) if one is not None]
-    if said and min(said) <= step:
+    claimed = [one for one in (row.for_good, row.for_now) if one is not None]
+    if claimed and min(claimed) <= step:
         return False
     since = reminder_schedule.threshold_moment(step, row.not_after, policy)
     since = max(since, row.again) if row.again else since

@@ -49,7 +49,7 @@ def thresholds(not_after: datetime, policy: Policy) -> Iterator[tuple[int, datet
 
 
 def reminder_owed(
-    now: datetime, not_after: datetime, policy: Policy, told: int | None
+    now: datetime, not_after: datetime, policy: Policy, last_step: int | None
 ) -> int | None:
     """
     Return the most urgent step that has passed, unless it or a later one was told.
@@ -63,7 +63,7 @@ def reminder_owed(
     if _opens_today(now, not_after, policy):
         return None
     passed = [step for step, moment in thresholds(not_after, policy) if moment <= now]
-    if not passed or (told is not None and told <= passed[-1]):
+    if not passed or (last_step is not None and last_step <= passed[-1]):
         return None
     return passed[-1]
 
@@ -82,7 +82,7 @@ def step_told_on(day: date, not_after: datetime, policy: Policy) -> int | None:
 
 
 def next_moment(
-    now: datetime, not_after: datetime, policy: Policy, told: int | None
+    now: datetime, not_after: datetime, policy: Policy, last_step: int | None
 ) -> datetime | None:
     """
     Return when the next step passes, later than now; ``None`` when the ladder is done.
@@ -90,22 +90,22 @@ def next_moment(
     What is owed already is not counted: ask ``reminder_owed`` first, or ``next_look``.
     """
     for step, moment in thresholds(not_after, policy):
-        if moment > now and (told is None or step < told):
+        if moment > now and (last_step is None or step < last_step):
             return moment
     return None
 
 
 def next_look(
-    now: datetime, not_after: datetime, policy: Policy, told: int | None
+    now: datetime, not_after: datetime, policy: Policy, last_step: int | None
 ) -> datetime | None:
     """Return when the certificate must be looked at: now if a reminder is owed, else as above."""
-    if reminder_owed(now, not_after, policy, told) is not None:
+    if reminder_owed(now, not_after, policy, last_step) is not None:
         return now
-    return next_moment(now, not_after, policy, told)
+    return next_moment(now, not_after, policy, last_step)
 
 
 def collection_reminder_owed(
-    now: datetime, issued_at: datetime, policy: Policy, told: int | None
+    now: datetime, issued_at: datetime, policy: Policy, last_step: int | None
 ) -> int | None:
     """
     Return the latest step of the ladder for "issued but not collected", unless told.
@@ -116,6 +116,6 @@ def collection_reminder_owed(
     if days >= policy.abandon_after_days:
         return None
     passed = [step for step in policy.collect_ladder if step <= days]
-    if not passed or (told is not None and told >= passed[-1]):
+    if not passed or (last_step is not None and last_step >= passed[-1]):
         return None
     return passed[-1]

@@ -30,7 +30,7 @@ SKEW: Final = timedelta(minutes=5)
 PUBLIC_BYTES: Final = 32
 _NUMBER: Final = 16  #: hex digits
 
-Said = TypeVar("Said", bound=TokenEvent)
+Statement = TypeVar("Statement", bound=TokenEvent)
 
 
 class FalseStatementError(ReasonedError):
@@ -57,13 +57,13 @@ class StationIdentity:
     def number(self) -> str:
         return number_of(self.public)
 
-    def signed(self, event: Said, *, at: datetime) -> Said:
+    def signed(self, event: Statement, *, at: datetime) -> Statement:
         """
         Return the event as this station says it. The same moment gives the same signature, so that
         what is said again is one fact.
         """
         fields = {"branch": self.branch, "station": self.number, "said_at": at}
-        bound: Said = msgspec.structs.replace(event, **fields, station_signature="")
+        bound: Statement = msgspec.structs.replace(event, **fields, station_signature="")
         signature = self.private.sign(_to_be_signed(bound))
         return msgspec.structs.replace(
             bound, station_signature=base64.b64encode(signature).decode()

@@ -38,7 +38,7 @@ class AuditHeads:
         except OSError as error:  # the line itself is in the trail: what was done is done
             log.critical("the audit head cannot be told to its file: %s", error.strerror)
 
-    def told(self) -> dict[int, str]:
+    def noted(self) -> dict[int, str]:
         """
         The hash of each line as it was told; a line that was written half is left out.
 

@@ -100,12 +100,12 @@ def _read(
     after: Due | None,
     at_most: int,
 ) -> list[Due]:
-    place = {
+    keyset = {
         "after_end": after.not_after if after else since,
         "after_id": after.id if after else -1,
     }
     found = work.connection.execute(
-        work.skip_locked(query), {"product": product, "until": until, "at_most": at_most, **place}
+        work.skip_locked(query), {"product": product, "until": until, "at_most": at_most, **keyset}
     )
     return [Due(*row) for row in found]
 

@@ -168,8 +168,8 @@ class History:
         The serial of the certificate that was to be renewed: as its customer says, or else the
         one with that number.
         """
-        told = self._asked_as.get(renewal_or_payment)
-        return told or self._numbered.get(int(renewal_or_payment[1:].partition("-")[0]))
+        direct = self._asked_as.get(renewal_or_payment)
+        return direct or self._numbered.get(int(renewal_or_payment[1:].partition("-")[0]))
 
     @cached_property
     def renewals_of(self) -> dict[str, list[str]]:

@@ -91,12 +91,16 @@ def a_threshold_is_told_once(story: History) -> Iterator[Violation]:
     """I5: on one channel a person hears of one certificate's threshold once."""
     theirs = _by_address(story)
     for reminders in (by_sms(story), by_mail(story)):
-        told: dict[tuple[str, date, int | None, str], list[ParsedReminder]] = defaultdict(list)
+        reminders_of: dict[tuple[str, date, int | None, str], list[ParsedReminder]] = defaultdict(
+            list
+        )
         for reminder in reminders:
             to = reminder.row.to
             for tail, day in reminder.tails or (("", reminder.ends),):
-                told[to, day, _step(theirs.get(to, ()), day, reminder), tail].append(reminder)
-        for (to, day, _, tail), same in told.items():
+                reminders_of[to, day, _step(theirs.get(to, ()), day, reminder), tail].append(
+                    reminder
+                )
+        for (to, day, _, tail), same in reminders_of.items():
             certificates = [one for one in theirs.get(to, ()) if day_of(one.issue.not_after) == day]
             once = 1 if tail else max(1, len(certificates))
             if len(same) > once + min(sum(map(_lost, same)), MOST_AGAIN):
@@ -209,7 +213,7 @@ def no_threshold_is_missed(story: History) -> Iterator[Violation]:
             continue
         heard = [reminder for address in reach for reminder in reminders[address]]
         for span in _spans(story, one):
-            if not _told(one, heard, span) and not _excused(story, one, heard, span):
+            if not _was_reminded(one, heard, span) and not _excused(story, one, heard, span):
                 what = f"nobody was told of step {span.step} of {one.policy.product}"
                 yield broken("I5", what, one.issue, one.row)
 
@@ -233,7 +237,7 @@ def _spans(story: History, one: Held) -> Iterator[Span]:
             yield Span(step, max(since, begins), min(until, closes))
 
 
-def _told(one: Held, heard: list[ParsedReminder], span: Span) -> bool:
+def _was_reminded(one: Held, heard: list[ParsedReminder], span: Span) -> bool:
     return any(
         span.since <= reminder.row.at < span.until
         and (reminder.others or reminder.names(one.issue))

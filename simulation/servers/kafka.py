@@ -200,8 +200,8 @@ class Broker:
                 time.sleep(0.1)  # a port that is not open yet tells nothing to wait for
             else:
                 return
-        said = (self.folder / "output.txt").read_text(errors="replace")[-2000:]
-        raise CannotStartError(f"the broker on {self.server} did not start: {said}")
+        printed = (self.folder / "output.txt").read_text(errors="replace")[-2000:]
+        raise CannotStartError(f"the broker on {self.server} did not start: {printed}")
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
         if self.process is not None and self.process.poll() is None:

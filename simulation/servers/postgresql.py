@@ -93,11 +93,11 @@ def _run(name: str, *arguments: str | Path) -> None:
         who = {"user": "nobody", "group": "nogroup", "extra_groups": []}
     command = [_program(name), *map(str, arguments)]
     # Not through a pipe: the server would inherit it, and its end would never come.
-    with tempfile.TemporaryFile() as said:
-        done = subprocess.run(command, stdout=said, stderr=said, check=False, cwd="/", **who)
-        said.seek(0)
+    with tempfile.TemporaryFile() as printed:
+        done = subprocess.run(command, stdout=printed, stderr=printed, check=False, cwd="/", **who)
+        printed.seek(0)
         if done.returncode != 0:
-            raise CannotStartError(f"{name}: {said.read().decode()}")
+            raise CannotStartError(f"{name}: {printed.read().decode()}")
 
 
 def _program(name: str) -> str:

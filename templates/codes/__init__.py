@@ -64,7 +64,7 @@ def text(
         return text(what.code, language, **what.parameters)
     words = _catalogue(language)
     if isinstance(what, ReasonCode):
-        return str(words["reasons"][what.value]).format(**_said(parameters, language))
+        return str(words["reasons"][what.value]).format(**_filled(parameters, language))
     if isinstance(what, DecisionKind):
         return str(words["decisions"][what.value])
     if isinstance(what, Purpose):
@@ -80,7 +80,7 @@ def message_name(message: str, language: str) -> str:
 def remedy(reason: Reason, language: str) -> str:
     """What to do about it, where that stands in the catalogue."""
     words = _catalogue(language)["remedies"].get(reason.code.value, "")
-    return str(words).format(**_said(reason.parameters, language))
+    return str(words).format(**_filled(reason.parameters, language))
 
 
 def column_name(column: str, language: str) -> str:
@@ -105,7 +105,7 @@ def error(what: ReasonCode | Reason, language: str, **parameters: Parameter) -> 
     if code is None:
         return None
     title, advice = _error_words(code, language)
-    filled = _said(parameters, language)
+    filled = _filled(parameters, language)
     return ErrorText(code=code, title=title.format(**filled), advice=advice.format(**filled))
 
 
@@ -119,20 +119,20 @@ def _error_words(code: str, language: str) -> tuple[str, str]:
     return words["title"][spoken], words["todo"][spoken]
 
 
-def _said(parameters: Mapping[str, Parameter], language: str) -> dict[str, str]:
-    said = {}
+def _filled(parameters: Mapping[str, Parameter], language: str) -> dict[str, str]:
+    worded = {}
     for name, value in parameters.items():
         if name in _CODED:
-            said[name] = text(_CODED[name](value), language)  # type: ignore[arg-type]  # one of them
+            worded[name] = text(_CODED[name](value), language)  # type: ignore[arg-type]  # one of them
         elif name == "columns":
-            said[name] = ("、" if language == "zh-TW" else ", ").join(
+            worded[name] = ("、" if language == "zh-TW" else ", ").join(
                 column_name(column, language) for column in str(value).split(",")
             )
         elif name == "detail":  # the stored form of a reason, or a text from outside
-            said[name] = text(read_reason(str(value)), language)
+            worded[name] = text(read_reason(str(value)), language)
         else:
-            said[name] = f"{value:,}" if isinstance(value, int) else value
-    return said
+            worded[name] = f"{value:,}" if isinstance(value, int) else value
+    return worded
 
 
 @cache

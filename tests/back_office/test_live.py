@@ -73,7 +73,7 @@ def live(bank: RunBank) -> None:
         work.challenges.put(code("locked", at, tries=3))
         work.challenges.put(code("waits", at))
         work.challenges.put(code("of before", at - timedelta(days=2)))
-    timetable = Timetable(store=bank.store, policies=bank.policies, sms=bank.house.gateways.sms)
+    timetable = Timetable(store=bank.store, policies=bank.policies, sms=bank.app.gateways.sms)
     assert timetable.run("scan") is not None
     timetable.stop()
 

@@ -73,7 +73,7 @@ def test_an_open_state_has_a_step_that_a_person_takes_on_a_page(
 
 
 def test_each_of_these_forms_is_on_the_console(world: Scenario) -> None:
-    app = console_app(world.house.store, world.house.policies, renderer=world.house.renderer)
+    app = console_app(world.app.store, world.app.policies, renderer=world.app.renderer)
     filled = {re.sub(r"{\w+}", "1", path) for path in FORMS.values()}
 
     assert [path for path in filled if not takes(app, path)] == []

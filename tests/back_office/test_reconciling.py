@@ -36,13 +36,13 @@ PASSWORD = "a clerk's very long password"  # noqa: S105 - of a clerk in a story
 
 
 def reconciling(world: Scenario) -> Reconciling:
-    return Reconciling(world.house.store, comparisons(lambda: world.house))
+    return Reconciling(world.app.store, comparisons(lambda: world.app))
 
 
 def never_held(world: Scenario) -> str:
     """A renewal whose fee is held in our books, and not at the bank."""
     renewal = world.requested(CARD)
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.renewals.change(work.renewals.get(renewal.id), fee_state="held")
     return renewal.id
 
@@ -53,7 +53,7 @@ def test_each_difference_is_kept_with_the_page_of_its_next_step(world: Scenario)
 
     found = list(one.carry_out(one.begin(who="lin")))
 
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         (last,) = queries.newest(look)
         (kept,) = queries.kept(look, last.id, at_most=10)
         door = door_of(look, kept)
@@ -93,11 +93,11 @@ def test_one_that_is_cut_off_keeps_what_it_found_and_another_can_begin(world: Sc
     def finds() -> Iterator[ReconciledDifference]:
         yield ReconciledDifference(side="bank", code=ReconcileReason.BANK_DID_LESS, key="R1/hold")
 
-    one = Reconciling(world.house.store, {"bank": finds, "ca": dies})
+    one = Reconciling(world.app.store, {"bank": finds, "ca": dies})
     with pytest.raises(KeyboardInterrupt):
         list(one.carry_out(one.begin(who="lin")))
 
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         (last,) = queries.newest(look)
     assert (last.found, last.compared, last.ended_at) == (1, "bank", None)
     assert not one.is_under_way()
@@ -107,11 +107,11 @@ def test_a_token_that_was_last_read_with_another_certificate_is_found(world: Sce
     renewal = world.requested(CARD)
     world.at_the_branch(world.station(CARD))
     before = reconciling_all(world)
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.renewals.get(renewal.id)
         new = work.certificates.get(row.new_certificate or 0)
         work.certificates.change(new, state="superseded")
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         old = work.certificates.get(row.certificate)
         work.certificates.change(old, state="active")
 
@@ -131,7 +131,7 @@ def reconciling_all(world: Scenario) -> list[ReconciledDifference]:
 def test_a_clerk_reconciles_on_the_page_and_goes_to_the_next_step(
     world: Scenario, chromium: Browser
 ) -> None:
-    renewal, app = never_held(world), world.house
+    renewal, app = never_held(world), world.app
     staff = Staff(app.store)
     staff.add("lin", (StaffRole.OPERATOR,), who="root", why="the test's")
     staff.set_password("lin", PASSWORD)

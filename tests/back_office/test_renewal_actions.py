@@ -27,7 +27,7 @@ BY = {"who": "lin", "why": "the customer has called"}
 
 
 def actions(world: Scenario, *branches: str) -> RenewalActions:
-    office = dataclasses.replace(world.house.back_office, branches=frozenset(branches))
+    office = dataclasses.replace(world.app.back_office, branches=frozenset(branches))
     return RenewalActions(office)
 
 
@@ -39,7 +39,7 @@ def test_a_job_goes_on_at_another_branch_with_what_was_paid(world: Scenario) -> 
     moved = actions(world).move(before.id, "002", **BY)
 
     world.drain()
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         paid = look.payments.get(payment.id)
     assert (world.renewal(before.id).state, moved.branch) == (RenewalState.ABANDONED, "002")
     assert (paid.state, paid.renewal) == (PaymentState.RESERVED, moved.id)
@@ -72,7 +72,7 @@ def test_what_is_not_made_at_a_branch_is_not_moved(world: Scenario) -> None:
 
 def test_what_can_be_renewed_no_more_stays_where_it_is(world: Scenario) -> None:
     renewal = world.requested(CARD)
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.certificates.change(work.certificates.get(CARD), state="suspended")
 
     with pytest.raises(NotNowError):

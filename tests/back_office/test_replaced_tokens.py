@@ -46,12 +46,12 @@ class Holder:
 
 def station_with_a_blank_token(world: Scenario) -> Station:
     reader = SimulatedReader("Reader 1")
-    reader.insert(blank(world.house.settings.home / "cards" / "blank.json", JAVACARD, number="1"))
-    return station_of(world.house, [reader], operator=Holder())
+    reader.insert(blank(world.app.settings.home / "cards" / "blank.json", JAVACARD, number="1"))
+    return station_of(world.app, [reader], operator=Holder())
 
 
 def order(world: Scenario, certificate: int, token: str = NEW) -> Renewal | RefusalReason:
-    office = world.house.back_office
+    office = world.app.back_office
     return office.replace_token(certificate, token, who="wang", why="lost", branch="001")
 
 
@@ -65,16 +65,16 @@ def test_a_lost_token_is_replaced_and_its_certificate_revoked_after_the_new_one_
 
     done = world.renewal(ordered.id)
     assert done.state == "done"
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         new = look.certificates.get(done.new_certificate)
         old = look.certificates.get(CARD)
-    policy = world.house.policies.of(new.product)
+    policy = world.app.policies.of(new.product)
     assert (new.not_before, new.not_after) == new_validity(policy, new.not_before, None)
     assert new.not_before <= world.clock.now() < old.not_after
     assert (new.token_serial, new.state) == (NEW, CertificateState.ACTIVE)
     assert old.state == CertificateState.REVOKED, "though its product's policy keeps old ones"
     assert world.status_at_ca(CARD).value == "revoked"
-    assert not list(findings(world.house))
+    assert not list(findings(world.app))
 
 
 @pytest.mark.parametrize("step", ["hold", "lost"])

@@ -49,7 +49,7 @@ def killed(bank: RunBank, point: str, at_pass: int, act: Callable[[WatchedStore]
         killer = Killer(point, at_pass)
         clock = VirtualClock(bank.clock.now())
         store = WatchedStore.opened(
-            bank.house.settings.store, clock=clock, vault=bank.store.cipher, killer=killer
+            bank.app.settings.store, clock=clock, vault=bank.store.cipher, killer=killer
         )
         with killer.watching(who):
             act(store)

@@ -78,7 +78,7 @@ def test_each_step_of_a_tokens_life_does_to_its_certificates_what_is_promised(
     assert bank.certificate(TOKEN).state == certificate
     assert bank.status_at_ca(TOKEN).value == at_the_ca
     assert bank.certificate(CARD).state == "active", "another token's"
-    assert run_checks(bank.house).counts.total() == 0
+    assert run_checks(bank.app).counts.total() == 0
 
 
 @pytest.mark.parametrize("step", ["hold", "lost", "damaged", "return"])
@@ -94,7 +94,7 @@ def test_a_token_that_is_out_of_hand_stops_before_its_ca_has_answered(
 def test_a_hold_that_is_lifted_does_not_revive_what_somebody_else_has_suspended(
     bank: Scenario,
 ) -> None:
-    bank.house.back_office.ask_change(TOKEN, Change.SUSPEND, **WHO)
+    bank.app.back_office.ask_change(TOKEN, Change.SUSPEND, **WHO)
     bank.drain()
 
     moved(bank, "hold", "resume")
@@ -105,7 +105,7 @@ def test_a_hold_that_is_lifted_does_not_revive_what_somebody_else_has_suspended(
 
 def test_a_suspension_that_was_asked_for_during_the_hold_outlives_it(bank: Scenario) -> None:
     moved(bank, "hold")
-    bank.house.back_office.ask_change(TOKEN, Change.SUSPEND, **WHO)
+    bank.app.back_office.ask_change(TOKEN, Change.SUSPEND, **WHO)
 
     moved(bank, "resume")
 
@@ -114,7 +114,7 @@ def test_a_suspension_that_was_asked_for_during_the_hold_outlives_it(bank: Scena
 
 def test_a_second_hold_revives_no_more_than_it_has_suspended_itself(bank: Scenario) -> None:
     moved(bank, "hold", "resume")
-    bank.house.back_office.ask_change(TOKEN, Change.SUSPEND, **WHO)
+    bank.app.back_office.ask_change(TOKEN, Change.SUSPEND, **WHO)
     bank.drain()
 
     moved(bank, "hold", "resume")

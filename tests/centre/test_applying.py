@@ -140,7 +140,7 @@ def test_a_first_certificate_is_applied_for_issued_proven_and_told(newcomer: Sce
     after = seen(newcomer, NEWCOMER)
     assert after.offers == []
     assert [(line.state, line.do) for line in after.lines] == [(LineState.NORMAL, Do.REVOKE)]
-    assert set(counts(newcomer.house).values()) == {0}
+    assert set(counts(newcomer.app).values()) == {0}
 
 
 def test_what_was_applied_for_is_renewed_like_any_other(newcomer: Scenario) -> None:
@@ -153,7 +153,7 @@ def test_what_was_applied_for_is_renewed_like_any_other(newcomer: Scenario) -> N
     assert renewed.id == f"R{done.certificate:08d}-02"
     assert renewed.state == "done"
     assert newcomer.certificate(done.certificate).state == "revoked"
-    assert set(counts(newcomer.house).values()) == {0}
+    assert set(counts(newcomer.app).values()) == {0}
 
 
 @pytest.mark.shows("B03")
@@ -201,7 +201,7 @@ def test_after_a_revocation_the_row_offers_to_apply_and_the_new_one_is_the_only_
     states = world.rows("SELECT id, state FROM certificates WHERE customer = 1 ORDER BY id")
     assert states == [(BROWSER, "revoked"), (done.certificate, "active")]
     assert [line.do for line in seen(world, BROWSER).lines] == [Do.REVOKE]
-    assert set(counts(world.house).values()) == {0}
+    assert set(counts(world.app).values()) == {0}
 
 
 def test_after_the_window_the_row_offers_to_apply(world: Scenario) -> None:
@@ -230,7 +230,7 @@ def test_a_certificate_that_was_never_proven_is_taken_back_and_another_may_be_ap
     assert newcomer.renewal(application.id).state == "abandoned"
     assert newcomer.certificate(application.certificate).state == "revoked"
     assert isinstance(newcomer.centre.apply(NEWCOMER, PRODUCT), Renewal)
-    assert set(counts(newcomer.house).values()) == {0}
+    assert set(counts(newcomer.app).values()) == {0}
 
 
 def test_one_that_is_left_lying_is_given_up(newcomer: Scenario) -> None:

@@ -70,7 +70,7 @@ def played(
     world.centre.prove(application, key.sign(world.renewal(application).challenge))
     delivered(world, cutter, "billing", "revocation", "records", "notices")
     world.drain()
-    violated = {name for name, count in counts(world.house).items() if count}
+    violated = {name for name, count in counts(world.app).items() if count}
     ended: dict[str, object] = {
         "renewal": world.rows("SELECT state, old_state, fee_state FROM renewals"),
         "certificate": world.rows("SELECT state FROM certificates WHERE customer = 11"),

@@ -125,7 +125,7 @@ def test_a_code_is_late_by_a_microsecond(
     world: Scenario, early: timedelta, said: CodeResult
 ) -> None:
     sent, code = world.code()
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         challenge = look.challenges.get(sent.challenge)
 
     # A reading is a tick later, and what was typed is looked at before the try.
@@ -169,11 +169,11 @@ def test_nobody_can_spend_the_tries_of_anothers_code(world: Scenario) -> None:
 def test_a_code_of_one_customer_does_nothing_for_another(
     world: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    policy = world.house.policies.of("securities-browser")
+    policy = world.app.policies.of("securities-browser")
     lax = replace(policy, confirm=replace(policy.confirm, present_key=False))
-    monkeypatch.setitem(world.house.policies.by_product, "securities-browser", lax)
+    monkeypatch.setitem(world.app.policies.by_product, "securities-browser", lax)
     sent, code = world.code()
-    with world.house.store.transaction() as work:  # the certificate is somebody else's now
+    with world.app.store.transaction() as work:  # the certificate is somebody else's now
         work.certificates.change(work.certificates.get(TOKEN), product="securities-browser")
 
     renewal = world.centre.request(TOKEN)
@@ -192,7 +192,7 @@ def test_a_code_of_one_customer_does_nothing_for_another(
 
 def test_a_code_dies_with_the_number_it_was_sent_to(world: Scenario) -> None:
     sent, code = world.code()
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.customers.change(work.customers.get(BROWSER), contact_version=2)
 
     assert enter(world, sent, code).result is CodeResult.WRONG

@@ -64,9 +64,9 @@ def confirm(world: Scenario, renewal: Renewal, csr: bytes) -> CodeAnswer:
 def without_present_key(world: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     """The product does not ask for the present key: the other customer's is on a token."""
     product = PRODUCTS[BROWSER]
-    policy = world.house.policies.of(product)
+    policy = world.app.policies.of(product)
     lax = replace(policy, confirm=replace(policy.confirm, present_key=False))
-    monkeypatch.setitem(world.house.policies.by_product, product, lax)
+    monkeypatch.setitem(world.app.policies.by_product, product, lax)
 
 
 def at_once(*deeds: Callable[[], object]) -> list[object]:
@@ -138,9 +138,7 @@ def test_the_key_of_the_old_certificate_is_not_renewed(world: Scenario) -> None:
 
 def test_a_key_is_used_once_across_all_customers(world: Scenario) -> None:
     _, key = world.confirmed()
-    with (
-        world.house.store.transaction() as work
-    ):  # customer 2 has a certificate in the browser, too
+    with world.app.store.transaction() as work:  # customer 2 has a certificate in the browser, too
         work.certificates.change(work.certificates.get(TOKEN), product="securities-browser")
     other = world.centre.request(TOKEN)
     assert isinstance(other, Renewal)
@@ -153,7 +151,7 @@ def test_one_key_for_two_customers_at_once_is_taken_once(
     world: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_present_key(world, monkeypatch)
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.certificates.change(work.certificates.get(TOKEN), product="securities-browser")
     key = BrowserKey.new()
     renewals = {number: world.centre.request(number) for number in (BROWSER, TOKEN)}
@@ -288,7 +286,7 @@ def test_proving_twice_changes_nothing(world: Scenario) -> None:
 def test_what_was_given_up_cannot_be_proven(world: Scenario) -> None:
     renewal, key = world.issued()
     world.wait(days=14)
-    jobs.tend(world.house.store, world.house.policies)
+    jobs.tend(world.app.store, world.app.policies)
 
     with pytest.raises(NotNowError):
         world.centre.prove(renewal.id, key.sign(renewal.challenge))
@@ -328,7 +326,7 @@ def test_what_the_bank_or_the_ca_is_asked_about_cannot_be_declined(
     world: Scenario, state: str
 ) -> None:
     renewal, _ = world.confirmed()
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.renewals.change(work.renewals.get(renewal.id), state=state)
 
     with pytest.raises(NotNowError):
@@ -417,7 +415,7 @@ def test_a_token_is_neither_collected_nor_proven_in_a_browser(
 def test_only_the_right_operator_of_a_class_renews(
     world: Scenario, customer_class: int, operator: str, answer: RefusalReason | None
 ) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.enrolments.get((CARD, "cooperative-card"))
         work.enrolments.change(row, customer_class=customer_class, operator=operator)
 
@@ -493,7 +491,7 @@ def test_a_backup_password_has_four_to_ten_letters_and_digits(
 def test_what_another_product_has_on_the_token_is_kept(world: Scenario) -> None:
     """Two products' certificates lie on one token: renewing one takes no place of the other."""
     other = hashlib.sha256(b"of the other product").digest()
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         new = {"id": 91, "product": PRODUCTS[CARD], "slot": "of the other", "serial": "91"}
         row = replace(work.certificates.get(TOKEN), **new, certificate_sha256=other)
         work.certificates.put(row)
@@ -502,7 +500,7 @@ def test_what_another_product_has_on_the_token_is_kept(world: Scenario) -> None:
     world.requested(TOKEN)
     world.drain()
 
-    reader = EmbeddedLog(world.house.store).reader("tests", [f"stations.{BRANCH}"])
+    reader = EmbeddedLog(world.app.store).reader("tests", [f"stations.{BRANCH}"])
     with closing(reader):
         (record,) = reader.poll(9, timedelta(0))
     job = decode(record.body)

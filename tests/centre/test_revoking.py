@@ -28,7 +28,7 @@ def revoke(world: Scenario, certificate: int = BROWSER, *, code: str | None = No
 def as_new(world: Scenario) -> None:
     """The customer has got a certificate again, at the branch."""
     world.drain()
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.certificates.change(work.certificates.get(BROWSER), state="active")
 
 
@@ -59,7 +59,7 @@ def test_the_ca_publishes_the_reason_that_the_customer_gives(
 
 
 def test_a_wish_of_the_version_before_is_still_done(world: Scenario) -> None:
-    world.house.log.append([ChangeRequestedV1(certificate=BROWSER, change=Change.REVOKE, number=1)])
+    world.app.log.append([ChangeRequestedV1(certificate=BROWSER, change=Change.REVOKE, number=1)])
     world.drain()
 
     [at_ca] = [one for one in world.ca.certificates() if one.status == "revoked"]
@@ -123,7 +123,7 @@ def test_the_count_begins_anew_with_the_year_in_taipei(
 def test_wrong_codes_and_staff_do_not_count_as_online_revocations(world: Scenario) -> None:
     for _ in range(2):
         revoke(world, code="x")
-    world.house.back_office.ask_change(BROWSER, Change.REVOKE, who="teller 7", why="asked for")
+    world.app.back_office.ask_change(BROWSER, Change.REVOKE, who="teller 7", why="asked for")
     as_new(world)
 
     assert isinstance(revoke(world), CodeAnswer)
@@ -131,7 +131,7 @@ def test_wrong_codes_and_staff_do_not_count_as_online_revocations(world: Scenari
 
 @pytest.mark.parametrize("state", ["revoked", "superseded", "pending", "expired"])
 def test_what_is_not_in_force_is_not_revoked_online(world: Scenario, state: str) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.certificates.change(work.certificates.get(BROWSER), state=state)
 
     answer = world.centre.send_code(BROWSER, action="revoke", session=SESSION)

@@ -27,12 +27,12 @@ STOPS = pytest.mark.parametrize(
 
 
 def ask(world: Scenario, certificate: int, change: Change) -> None:
-    world.house.back_office.ask_change(certificate, change, who="teller 7", why="lost token")
+    world.app.back_office.ask_change(certificate, change, who="teller 7", why="lost token")
 
 
 def ask_as_before(world: Scenario, certificate: int) -> None:
     """As version 0.1 asked for a suspension: nothing is closed until the CA has answered."""
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.certificates.get(certificate)
         work.certificates.change(row, changes=row.changes + 1)
         work.emit(
@@ -108,7 +108,7 @@ def test_proving_before_the_renewal_has_heard_of_it_does_not_activate(
     world: Scenario, change: Change, state: str, at_ca: str
 ) -> None:
     renewal, key = world.issued()
-    with world.house.store.transaction() as work:  # as if another process had just written it
+    with world.app.store.transaction() as work:  # as if another process had just written it
         work.certificates.change(work.certificates.get(BROWSER), state=state)
     serial = int(world.certificate(BROWSER).serial, 16)
     if change is Change.SUSPEND:
@@ -267,7 +267,7 @@ def test_a_suspension_that_the_renewal_overtakes_holds_for_the_new_one(
             world.weather.ca = lambda _op, _request_id: None
             world.centre.prove(renewal.id, key.sign(renewal.challenge))
             if revoked:  # by another member
-                with world.house.store.transaction() as work:
+                with world.app.store.transaction() as work:
                     old = work.certificates.get(BROWSER)
                     work.certificates.change(old, state="revoked")
 
@@ -319,7 +319,7 @@ def test_a_suspension_of_what_staff_have_revoked_is_not_of_another_in_its_place(
 ) -> None:
     ask(world, BROWSER, Change.REVOKE)
     world.drain()
-    with world.house.store.transaction() as work:  # taken in since then
+    with world.app.store.transaction() as work:  # taken in since then
         old = work.certificates.get(BROWSER)
         work.certificates.put(replace(old, id=91, serial="91", state="active"))
     ask(world, BROWSER, Change.SUSPEND)
@@ -336,7 +336,7 @@ def test_the_old_one_is_not_revoked_before_the_new_one_begins(world: Scenario) -
     """The product's policy has changed since it was issued, or the CA's clock is ahead."""
     renewal, key = world.issued()
     begins = world.clock.now() + timedelta(hours=2)
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         new = work.certificates.get(renewal.new_certificate)
         work.certificates.change(new, not_before=begins)
     world.centre.prove(renewal.id, key.sign(renewal.challenge))

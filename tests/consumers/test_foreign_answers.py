@@ -103,7 +103,7 @@ def test_staff_can_have_it_asked_again_once_the_ca_is_mended(world: Scenario) ->
     world.weather.forged = lambda _request, der: der
     [(letter,)] = world.rows("SELECT id FROM dead_letters")
 
-    world.house.back_office.replay_dead_letter(letter, who="teller 7", why="the CA is mended")
+    world.app.back_office.replay_dead_letter(letter, who="teller 7", why="the CA is mended")
     world.at_the_branch(station)
 
     assert world.renewal(renewal.id).state == "done"
@@ -115,7 +115,7 @@ def test_staff_can_end_it_and_all_is_given_back(world: Scenario) -> None:
     renewal = card_at_the_ca(world)
     mails = len(world.outside("mail"))
 
-    world.house.back_office.end(renewal.id, who="teller 7", why="the CA says it was its mistake")
+    world.app.back_office.end(renewal.id, who="teller 7", why="the CA says it was its mistake")
     world.drain()
 
     assert world.renewal(renewal.id).state == "refused"
@@ -133,11 +133,11 @@ def test_staff_can_end_it_and_all_is_given_back(world: Scenario) -> None:
 @pytest.mark.parametrize("state", ["confirmed", "fee held", "sent to CA"])
 def test_staff_cannot_end_what_the_machine_is_finding_out(world: Scenario, state: str) -> None:
     renewal, _ = world.confirmed()
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.renewals.change(work.renewals.get(renewal.id), state=state)
 
     with pytest.raises(NotNowError, match="renewal_in_progress"):
-        world.house.back_office.end(renewal.id, who="teller 7", why="impatient")
+        world.app.back_office.end(renewal.id, who="teller 7", why="impatient")
 
     assert world.rows("SELECT count(*) FROM audit") == [(0,)]
 

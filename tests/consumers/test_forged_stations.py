@@ -35,13 +35,13 @@ def say(world: Scenario, *events: TokenEvent) -> None:
     """
     What a station says that has its true key, whatever it says.
     """
-    identity = enrolled(world.house.store, world.home, BRANCH)
+    identity = enrolled(world.app.store, world.home, BRANCH)
     signed = []
     for event in events:
         token = event.token_serial or TOKEN_SERIALS[CARD]
         bound = structs.replace(event, token_serial=token)
         signed.append(identity.signed(bound, at=world.clock.now()))
-    world.house.log.append(signed)
+    world.app.log.append(signed)
     world.drain()
 
 
@@ -101,10 +101,10 @@ def test_a_false_statement_is_a_dead_letter_and_the_renewal_goes_on_waiting(
     world: Scenario, how: str
 ) -> None:
     renewal = world.requested(CARD)
-    own = enrolled(world.house.store, world.home, BRANCH)
+    own = enrolled(world.app.store, world.home, BRANCH)
     event = TokenDeclined(renewal=renewal.id, token_serial=TOKEN_SERIALS[CARD], why="forged")
 
-    world.house.log.append([FALSE[how](event, own, world.clock.now())])
+    world.app.log.append([FALSE[how](event, own, world.clock.now())])
     world.drain()
 
     assert world.renewal(renewal.id).state == "requested"
@@ -117,14 +117,14 @@ def test_the_station_of_another_branch_and_one_that_was_revoked_are_not_believed
     world: Scenario,
 ) -> None:
     renewal = world.requested(CARD)
-    elsewhere = enrolled(world.house.store, world.home, "002")
-    own = enrolled(world.house.store, world.home, BRANCH)
-    world.house.back_office.revoke_station(own.number, who="T01", why="stolen")
+    elsewhere = enrolled(world.app.store, world.home, "002")
+    own = enrolled(world.app.store, world.home, BRANCH)
+    world.app.back_office.revoke_station(own.number, who="T01", why="stolen")
     event = TokenDeclined(renewal=renewal.id, token_serial=TOKEN_SERIALS[CARD], why="forged")
     lie = StationIdentity(BRANCH, elsewhere.private)
 
     said = [one.signed(event, at=world.clock.now()) for one in (elsewhere, lie, own)]
-    world.house.log.append(said)
+    world.app.log.append(said)
     world.drain()
 
     assert world.renewal(renewal.id).state == "requested"
@@ -138,7 +138,7 @@ def test_the_station_of_another_branch_and_one_that_was_revoked_are_not_believed
 def test_what_a_station_of_before_said_without_a_signature_is_not_believed(world: Scenario) -> None:
     renewal = world.requested(CARD)
 
-    world.house.log.append([TokenDeclinedV1(renewal=renewal.id, why="?")])
+    world.app.log.append([TokenDeclinedV1(renewal=renewal.id, why="?")])
     world.drain()
 
     assert world.renewal(renewal.id).state == "requested"
@@ -250,7 +250,7 @@ def test_a_forged_writing_never_activates(world: Scenario, how: str) -> None:
 def test_a_proof_for_another_challenge_confirms_nothing(world: Scenario) -> None:
     renewal = world.requested(CARD)
     world.drain()
-    with world.house.store.transaction() as work:  # the station has signed the challenge of before
+    with world.app.store.transaction() as work:  # the station has signed the challenge of before
         work.renewals.change(work.renewals.get(renewal.id), challenge=bytes(32))
     station = world.station(CARD)
 
@@ -347,11 +347,11 @@ def test_another_branch_cannot_read_what_is_sealed_for_one(world: Scenario) -> N
     renewal = issued(world)
     [(body,)] = world.rows("SELECT body FROM events WHERE kind = 'token-certificate-ready.v1'")
     sealed = decode(body).sealed  # type: ignore[attr-defined]
-    ours = branch_key(world.house.keys.stations, "001")
+    ours = branch_key(world.app.keys.stations, "001")
 
     assert opened(ours, sealed, renewal.id) == world.der(renewal.new_certificate or 0)
     for key, text, about in (
-        (branch_key(world.house.keys.stations, "002"), sealed, renewal.id),
+        (branch_key(world.app.keys.stations, "002"), sealed, renewal.id),
         (ours, sealed, "R00000003-02"),
         (ours, sealed[:-8] + "AAAAAAA=", renewal.id),
         (ours, "", renewal.id),

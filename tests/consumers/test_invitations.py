@@ -29,27 +29,27 @@ MAKER, CHECKER = "lin", "chen"
 
 def begin_run(world: Scenario, folder: Path, *certificates: int) -> Run:
     """Plan, approve and start a run of these certificates, and let it begin them."""
-    house, path = world.house, folder / "list.csv"
+    app, path = world.app, folder / "list.csv"
     rows = [f"{number},{BRANCH if number == CARD else ''}" for number in certificates]
     path.write_text("\n".join(["certificate,branch", *rows]))
     terms = RunTerms(name="spring", per_minute=6_000, canary=0)
-    actions = RunActions(house.store, house.policies)
-    run = Planner(house.store, house.policies, (BRANCH,)).from_file(path, terms, who=MAKER)
+    actions = RunActions(app.store, app.policies)
+    run = Planner(app.store, app.policies, (BRANCH,)).from_file(path, terms, who=MAKER)
     actions.submit(run.id, who=MAKER, why="spring")
     actions.approve(run.id, who=CHECKER, note="seen")
     run = actions.start(run.id, who=MAKER, why="go")
     world.wait(seconds=30)
-    run_job.advance(house.store, house.policies)
+    run_job.advance(app.store, app.policies)
     return run
 
 
 def live(world: Scenario, days: float) -> None:
     """Let the scheduler and the consumers do what there is to do, every six hours."""
-    house, until = world.house, world.clock.now() + timedelta(days=days)
+    app, until = world.app, world.clock.now() + timedelta(days=days)
     while world.clock.now() < until:
-        jobs.remind(house.store, house.policies)
-        jobs.tend(house.store, house.policies)
-        run_job.advance(house.store, house.policies)
+        jobs.remind(app.store, app.policies)
+        jobs.tend(app.store, app.policies)
+        run_job.advance(app.store, app.policies)
         world.drain()
         world.wait(hours=6)
 
@@ -87,7 +87,7 @@ def test_the_customer_of_a_run_is_told_once_and_then_reminded_in_time(
     assert by_the_run == [("invited", "mail")]
     assert thresholds(world, BROWSER) == [14, 7]
     assert [kind for kind, _ in told(world, BROWSER)] == ["invited", "reminder", "reminder"]
-    assert run_checks(world.house).counts.total() == 0
+    assert run_checks(world.app).counts.total() == 0
 
 
 def test_who_follows_the_invitation_is_reminded_no_more(world: Scenario, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_who_follows_the_invitation_is_reminded_no_more(world: Scenario, tmp_pat
     live(world, days=6)
 
     assert thresholds(world, BROWSER) == []
-    assert run_checks(world.house).counts["I5"] == 0
+    assert run_checks(world.app).counts["I5"] == 0
 
 
 def test_an_invitation_that_nobody_follows_ends_and_the_reminders_go_on(
@@ -121,7 +121,7 @@ def test_an_invitation_that_nobody_follows_ends_and_the_reminders_go_on(
     assert world.renewal("R00000001-01").state == "abandoned"
     assert world.rows("SELECT state FROM runs WHERE id = :r", r=run.id) == [("complete",)]
     assert thresholds(world, BROWSER) == [14, 7, 3, 1]
-    assert run_checks(world.house).counts.total() == 0
+    assert run_checks(world.app).counts.total() == 0
 
 
 def test_a_text_message_waits_for_the_morning(world: Scenario, tmp_path: Path) -> None:
@@ -176,6 +176,6 @@ def _refused(_self: LocalMail, _mail: object) -> str:
 
 
 def _without_mail(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.customers.get(BROWSER)
         work.customers.change(row, mail_sealed=None, mail_hash=None)

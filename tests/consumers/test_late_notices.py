@@ -23,7 +23,7 @@ def letters(world: Scenario) -> list[str]:
 
 
 def ask(world: Scenario, certificate: int, change: Change) -> None:
-    world.house.back_office.ask_change(certificate, change, who="teller 7", why="asked for")
+    world.app.back_office.ask_change(certificate, change, who="teller 7", why="asked for")
 
 
 @pytest.mark.parametrize("upto", range(1, len(STEPS) + 1))
@@ -62,7 +62,7 @@ def test_a_change_that_was_told_without_its_time_still_has_all_its_effects(
 ) -> None:
     world.paid()
     told = CertificateChangedV1(certificate=TOKEN, change=Change.REVOKE, number=1)
-    EmbeddedLog(world.house.store).append([told])
+    EmbeddedLog(world.app.store).append([told])
 
     world.wait(days=2)
     world.drain()
@@ -74,7 +74,7 @@ def test_a_change_that_was_told_without_its_time_still_has_all_its_effects(
 
 def test_of_a_certificate_that_is_nobodys_nobody_is_told(world: Scenario) -> None:
     """It was taken in without its customer."""
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.certificates.change(work.certificates.get(BROWSER), customer=None)
     ask(world, BROWSER, Change.SUSPEND)
 

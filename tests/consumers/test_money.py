@@ -68,7 +68,7 @@ def once_at_ca(op: str, fault: str | None) -> Callable[[str, str], str | None]:
 
 def assert_books_agree(world: Scenario) -> None:
     """The books balance, nothing is held in vain, and they say what the bank's own ledger says."""
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         assert checks.recompute(look) == []
     taken = sum(OPENING_BALANCE - world.at_the_bank(number)[0] for number in (TOKEN, CARD))
     held = sum(balance - free for balance, free in map(world.at_the_bank, (TOKEN, CARD)))
@@ -160,17 +160,17 @@ def test_a_refusal_of_ours_that_was_mended_is_not_held_against_the_customer(
     world.drain()
     station.take()
     station.work()
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.renewals.get(renewal.id)
         work.renewals.change(row, fee_amount=0)
     if not heard:
         world.weather.bank = once_at_bank("hold", "lost")
     world.drain_over(timedelta(hours=2), step=timedelta(minutes=10))
     [(letter,)] = world.rows("SELECT id FROM dead_letters WHERE state = 'open'")
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.renewals.get(renewal.id)
         work.renewals.change(row, fee_amount=FEE)
-    world.house.back_office.replay_dead_letter(letter, who="teller 7", why="mended")
+    world.app.back_office.replay_dead_letter(letter, who="teller 7", why="mended")
 
     world.drain()
 
@@ -193,13 +193,13 @@ def test_a_hold_that_was_done_unheard_is_given_back_when_the_renewal_has_ended(
     world.drain_over(timedelta(days=20), step=timedelta(hours=6))
     assert [consumer for consumer, _ in world.dead()] == ["billing"]
     if end == "staff":
-        world.house.back_office.end(renewal.id, who="teller 7", why="the bank is away")
+        world.app.back_office.end(renewal.id, who="teller 7", why="the bank is away")
         world.drain()
     else:
-        with world.house.store.transaction() as work:
+        with world.app.store.transaction() as work:
             work.certificates.change(work.certificates.get(CARD), state="suspended")
         [(letter,)] = world.rows("SELECT id FROM dead_letters")
-        world.house.back_office.replay_dead_letter(letter, who="teller 7", why="it is back")
+        world.app.back_office.replay_dead_letter(letter, who="teller 7", why="it is back")
     silence.is_over = True
     world.drain_over(timedelta(hours=3), step=timedelta(minutes=10))
 
@@ -210,7 +210,7 @@ def test_a_hold_that_was_done_unheard_is_given_back_when_the_renewal_has_ended(
 
 
 def test_an_empty_account_ends_the_renewal_without_the_ca(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.enrolments.get((CARD, "cooperative-card"))
         sealed = work.cipher.seal("empty 1", "enrolments.account")
         work.enrolments.change(row, account_sealed=sealed)
@@ -226,7 +226,7 @@ def test_an_empty_account_ends_the_renewal_without_the_ca(world: Scenario) -> No
 def test_an_account_that_changes_meanwhile_is_not_the_one_that_was_held_on(world: Scenario) -> None:
     def changed(op: str, _request_id: str) -> None:
         if op == "issue":
-            with world.house.store.transaction() as work:
+            with world.app.store.transaction() as work:
                 row = work.enrolments.get((CARD, "cooperative-card"))
                 other = work.cipher.seal("009999999999", "enrolments.account")
                 work.enrolments.change(row, account_sealed=other)
@@ -268,7 +268,7 @@ def test_a_debit_and_its_refund_fail_in_every_combination(
     world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
 
     world.clock.advance_to(END + timedelta(seconds=1))
-    jobs.leave(world.house.store, world.house.policies)
+    jobs.leave(world.app.store, world.app.policies)
     world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
 
     refused = debit == "refused"
@@ -284,7 +284,7 @@ def test_a_debit_that_becomes_known_after_the_window_is_paid_back(world: Scenari
     world.clock.advance_to(END - timedelta(minutes=1))
     world.paid()
     world.clock.advance_to(END + timedelta(seconds=1))
-    jobs.leave(world.house.store, world.house.policies)
+    jobs.leave(world.app.store, world.app.policies)
     world.drain()
     assert payment_state(world) == ["asked"]
 
@@ -301,7 +301,7 @@ def test_what_can_no_longer_be_renewed_is_not_debited(world: Scenario) -> None:
     world.clock.advance_to(END - timedelta(seconds=10))
     world.paid()
     world.clock.advance_to(END + timedelta(seconds=1))
-    jobs.leave(world.house.store, world.house.policies)
+    jobs.leave(world.app.store, world.app.policies)
     world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
 
     assert payment_state(world) == ["refused"]
@@ -309,12 +309,12 @@ def test_what_can_no_longer_be_renewed_is_not_debited(world: Scenario) -> None:
 
 
 def test_a_payment_without_an_account_is_refused_and_can_be_made_later(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.enrolments.get((TOKEN, "corporate-token"))
         account = row.account_sealed
         work.enrolments.change(row, account_sealed=None)
     assert world.paid().state == "refused"
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.enrolments.get((TOKEN, "corporate-token"))
         work.enrolments.change(row, account_sealed=account)
 
@@ -324,7 +324,7 @@ def test_a_payment_without_an_account_is_refused_and_can_be_made_later(world: Sc
 
 def let_account_be(world: Scenario, account: str | None) -> None:
     """The bank sends other data of the customer meanwhile."""
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.enrolments.get((TOKEN, "corporate-token"))
         sealed = None if account is None else work.cipher.seal(account, "enrolments.account")
         work.enrolments.change(row, account_sealed=sealed)
@@ -338,7 +338,7 @@ def test_a_debit_that_was_done_unheard_is_found_out_though_the_account_is_gone(
     world.paid()
     let_account_be(world, None)
     if not pinned:
-        with world.house.store.transaction() as work:
+        with world.app.store.transaction() as work:
             [(payment,)] = world.rows("SELECT id FROM payments")
             work.payments.change(work.payments.get(payment), account_sealed=None)
 
@@ -355,7 +355,7 @@ def test_no_account_is_pinned_to_a_debit_that_may_have_come_from_another(world: 
     silence = Silence(world, "debit")
     world.paid()
     [(payment,)] = world.rows("SELECT id FROM payments")
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.payments.change(work.payments.get(payment), account_sealed=None)
     let_account_be(world, "009999999999")
 
@@ -369,7 +369,7 @@ def test_what_was_never_debited_is_refused_when_the_account_is_gone(world: Scena
     world.weather.bank = once_at_bank("debit", "unavailable")
     world.paid()
     let_account_be(world, None)
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         [(payment,)] = world.rows("SELECT id FROM payments")
         work.payments.change(work.payments.get(payment), account_sealed=None)
 
@@ -393,7 +393,7 @@ def test_what_the_bank_never_saw_is_not_debited_when_the_account_is_gone(
         broken.setattr(world.bank, "inquire", away)
         world.paid()
     let_account_be(world, None)
-    with world.house.store.transaction() as work:  # as an older program left it
+    with world.app.store.transaction() as work:  # as an older program left it
         [(payment,)] = world.rows("SELECT id FROM payments")
         work.payments.change(work.payments.get(payment), account_sealed=None)
 
@@ -408,7 +408,7 @@ def test_a_refund_goes_where_the_debit_came_from(world: Scenario) -> None:
     let_account_be(world, "009999999999")
 
     world.clock.advance_to(END + timedelta(seconds=1))
-    jobs.leave(world.house.store, world.house.policies)
+    jobs.leave(world.app.store, world.app.policies)
     world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
 
     assert payment_state(world) == ["refunded"]
@@ -419,14 +419,14 @@ def test_a_refund_goes_where_the_debit_came_from(world: Scenario) -> None:
 
 def test_what_was_paid_for_one_that_was_never_resumed_is_paid_back(world: Scenario) -> None:
     world.paid()
-    world.house.back_office.ask_change(TOKEN, Change.SUSPEND, who="teller 7", why="asked for")
+    world.app.back_office.ask_change(TOKEN, Change.SUSPEND, who="teller 7", why="asked for")
     world.drain()
-    jobs.tend(world.house.store, world.house.policies)
+    jobs.tend(world.app.store, world.app.policies)
     assert payment_state(world) == ["paid"]
 
     world.clock.advance_to(END + timedelta(seconds=1))
-    jobs.leave(world.house.store, world.house.policies)
-    jobs.tend(world.house.store, world.house.policies)
+    jobs.leave(world.app.store, world.app.policies)
+    jobs.tend(world.app.store, world.app.policies)
     world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
 
     assert payment_state(world) == ["refunded"]
@@ -435,11 +435,11 @@ def test_what_was_paid_for_one_that_was_never_resumed_is_paid_back(world: Scenar
 
 def test_what_was_paid_for_one_whose_slot_another_has_taken_is_paid_back(world: Scenario) -> None:
     world.paid()
-    with world.house.store.transaction() as work:  # as an import of a newer one leaves it
+    with world.app.store.transaction() as work:  # as an import of a newer one leaves it
         row = work.certificates.get(TOKEN)
         work.certificates.change(row, state="superseded", remind_at=None)
 
-    jobs.tend(world.house.store, world.house.policies)
+    jobs.tend(world.app.store, world.app.policies)
     world.drain_over(timedelta(hours=1), step=timedelta(minutes=5))
 
     assert payment_state(world) == ["refunded"]

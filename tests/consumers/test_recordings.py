@@ -68,7 +68,7 @@ def test_transfers_are_usable_once_the_branch_has_recorded_the_renewal(bank: Sce
         assert codes_of(look, row) == ["123456789012", "210987654321"]
     assert "轉帳功能已恢復" in bank.letters()[-1]
     assert messages(bank).count("transfers") == 2
-    assert run_checks(bank.house).counts.total() == 0
+    assert run_checks(bank.app).counts.total() == 0
 
 
 def test_the_user_codes_are_sealed(bank: Scenario) -> None:

@@ -32,7 +32,7 @@ def change(
     world: Scenario, mobile: str | None = None, mail: str | None = None, locale: str | None = None
 ) -> None:
     asked = NewContact(mobile=mobile, mail=mail, locale=locale)
-    changed_by_two(world.house.store, BROWSER, asked)
+    changed_by_two(world.app.store, BROWSER, asked)
 
 
 def messages(world: Scenario) -> list[tuple[str, str]]:
@@ -50,7 +50,7 @@ def addressed(world: Scenario, to: str) -> list[str]:
 
 
 def opt_out(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.customers.change(work.customers.get(BROWSER), opted_out=True)
 
 
@@ -96,7 +96,7 @@ def test_it_is_no_advertisement_that_one_may_have_opted_out_of(world: Scenario) 
 
 
 def test_a_first_address_replaces_none(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.customers.get(BROWSER)
         work.customers.change(row, mobile_sealed=None, mobile_hash=None)
     change(world, mobile=NEW)
@@ -106,7 +106,7 @@ def test_a_first_address_replaces_none(world: Scenario) -> None:
 
 
 def test_an_address_that_was_closed_is_not_written_to(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.customers.change(work.customers.get(BROWSER), mobile_bad="30005")
     change(world, mobile=NEW)
     world.drain()
@@ -126,14 +126,14 @@ def test_an_import_that_replaces_many_numbers_tells_each(world: Scenario, tmp_pa
     rows = [f"C{n:03d},A1{n:08d},王小明,0912{n:06d},c{n}@example.com" for n in range(7)]
     head = "reference,id_number,name,mobile,mail"
     path.write_text("\n".join([head, *rows]) + "\n")
-    import_customers(world.house.store, POLICIES, path, dry_run=False)
+    import_customers(world.app.store, POLICIES, path, dry_run=False)
     path.write_text("\n".join([head, *(row.replace(",0912", ",0955") for row in rows)]) + "\n")
 
-    import_customers(world.house.store, POLICIES, path, dry_run=True)
+    import_customers(world.app.store, POLICIES, path, dry_run=True)
     after_a_dry_run = kept(world)
-    import_customers(world.house.store, POLICIES, path, dry_run=False)
+    import_customers(world.app.store, POLICIES, path, dry_run=False)
     waiting = kept(world)
-    import_customers(world.house.store, POLICIES, path, dry_run=False)
+    import_customers(world.app.store, POLICIES, path, dry_run=False)
     world.drain()
 
     assert (after_a_dry_run, waiting, kept(world)) == (0, 7, 0)
@@ -209,10 +209,10 @@ def test_what_cannot_be_told_in_time_is_forgotten(world: Scenario) -> None:
 
     world.drain()
     world.clock.advance_to(world.clock.now() + KEPT_FOR - timedelta(hours=1))
-    jobs.tend(world.house.store, POLICIES)
+    jobs.tend(world.app.store, POLICIES)
     in_time = kept(world)
     world.clock.advance_to(world.clock.now() + timedelta(hours=2))
-    jobs.tend(world.house.store, POLICIES)
+    jobs.tend(world.app.store, POLICIES)
     world.weather.sms = lambda _sms: None
     world.drain()
 
@@ -223,7 +223,7 @@ def test_what_cannot_be_told_in_time_is_forgotten(world: Scenario) -> None:
 def test_it_takes_no_reminders_place(world: Scenario) -> None:
     change(world, mobile=NEW)
     world.drain()
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         found = texts_since(look, [BROWSER], world.clock.now() - timedelta(hours=1))
 
     assert found == {}
@@ -240,7 +240,7 @@ def test_neither_event_nor_table_shows_an_address(world: Scenario) -> None:
 
 def test_an_event_of_an_address_that_nobody_keeps_is_done(world: Scenario) -> None:
     event = AddressReplaced(customer=TOKEN, contact_version=9, channel="sms")
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.emit(event)
     world.drain()
 

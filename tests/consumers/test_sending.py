@@ -108,7 +108,7 @@ def test_trouble_on_one_channel_does_not_send_twice_on_the_other(
 
 
 def test_a_bad_mail_address_does_not_keep_the_text_message_back(mail_for_all: Scenario) -> None:
-    with mail_for_all.house.store.transaction() as work:
+    with mail_for_all.app.store.transaction() as work:
         work.customers.change(work.customers.get(BROWSER), mail_bad="5.1.1")
 
     sent = send(mail_for_all)
@@ -140,8 +140,8 @@ def test_a_send_that_was_killed_is_looked_for_first(world: Scenario) -> None:
             raise PowerCutError
 
     send(world)
-    otp = world.house.consumers()[0]
-    dying = world.house.runner(otp, probe=cut)
+    otp = world.app.consumers()[0]
+    dying = world.app.runner(otp, probe=cut)
     with pytest.raises(PowerCutError):
         dying.run_once()
     dying.reader.close()
@@ -191,7 +191,7 @@ def test_a_command_that_has_lost_its_sense_is_dropped(
         case "superseded":
             send(world)
         case "contact changed":
-            with world.house.store.transaction() as work:
+            with world.app.store.transaction() as work:
                 work.customers.change(work.customers.get(BROWSER), contact_version=2)
         case "no tries left":
             for _ in range(3):
@@ -266,7 +266,7 @@ def test_a_number_that_twice_was_no_mobile_gets_no_code_until_tomorrow(world: Sc
 
 
 def test_what_was_said_of_reminders_keeps_no_code_back(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.customers.change(work.customers.get(BROWSER), mobile_bad="21614")
 
     assert isinstance(send(world), CodeSent)
@@ -274,7 +274,7 @@ def test_what_was_said_of_reminders_keeps_no_code_back(world: Scenario) -> None:
 
 @pytest.mark.parametrize("field", ["mobile_sealed", "codes_bad"])
 def test_without_a_usable_mobile_no_code_is_made(world: Scenario, field: str) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         change = {field: None if field == "mobile_sealed" else "30005"}
         work.customers.change(work.customers.get(BROWSER), **change)
 
@@ -284,7 +284,7 @@ def test_without_a_usable_mobile_no_code_is_made(world: Scenario, field: str) ->
 
 def test_a_mobile_that_is_lost_before_the_sending_is_no_trouble(world: Scenario) -> None:
     send(world)
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.customers.change(work.customers.get(BROWSER), mobile_sealed=None, mobile_hash=None)
 
     world.drain()
@@ -309,7 +309,7 @@ def test_at_most_five_codes_in_ten_minutes_and_ten_a_day(world: Scenario) -> Non
 
 
 def test_a_phone_of_many_customers_gets_no_more_codes_than_one(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         first = work.customers.get(BROWSER)
         for number in (2, 3):
             work.customers.change(work.customers.get(number), mobile_hash=first.mobile_hash)

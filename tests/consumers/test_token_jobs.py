@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def jobs_on_log(world: Scenario) -> list[TokenJobRequested]:
-    reader = world.house.log.reader("onlooker", [f"stations.{BRANCH}"])
+    reader = world.app.log.reader("onlooker", [f"stations.{BRANCH}"])
     events = [decode(record.body) for record in reader.poll(100, timedelta(0))]
     reader.close()
     return [event for event in events if isinstance(event, TokenJobRequested)]
@@ -44,7 +44,7 @@ def test_a_job_is_signed_and_has_the_key_of_its_token_for_its_branch_alone(
 ) -> None:
     job = given_job(world)
 
-    keys = world.house.keys
+    keys = world.app.keys
     check_job(job, public_of(centre_key(keys.stations)))
     bound = write_key_of(job.renewal)
     own = opened(branch_key(keys.stations, BRANCH), job.write_key, bound)
@@ -80,7 +80,7 @@ def test_a_false_job_is_a_dead_letter_and_an_alarm_and_is_not_begun(
     station.take()
     false = msgspec.structs.replace(job, renewal="R00000099-01")
 
-    world.house.log.append([FORGED[how](false)])
+    world.app.log.append([FORGED[how](false)])
     station.take()
     world.drain()
 
@@ -98,7 +98,7 @@ def test_a_false_job_for_a_renewal_that_waits_does_not_stand_before_the_true_one
     [true] = jobs_on_log(world)
     station = world.station(CARD)
     station.incoming.close()
-    station.incoming = world.house.log.reader("late", [f"stations.{BRANCH}"])
+    station.incoming = world.app.log.reader("late", [f"stations.{BRANCH}"])
 
     false = msgspec.structs.replace(true, keep_sha256=(), centre_signature="eA==")
     station._note_job(false)
@@ -128,7 +128,7 @@ def test_what_nobody_waits_for_is_given_by_nobody(world: Scenario) -> None:
     world.drain()
     fields = {name: getattr(job, name) for name in TokenJobRequestedV2.__struct_fields__}
 
-    world.house.log.append([TokenJobRequestedV2(**fields)])
+    world.app.log.append([TokenJobRequestedV2(**fields)])
     station._note_job(TokenJobRequestedV2(**fields))
     world.drain()
 
@@ -136,7 +136,7 @@ def test_what_nobody_waits_for_is_given_by_nobody(world: Scenario) -> None:
 
 
 def test_a_branchs_file_has_neither_the_common_key_nor_one_of_the_centre(world: Scenario) -> None:
-    keys = world.house.keys
+    keys = world.app.keys
     text = station_file(keys, BRANCH, "https://pki.bank.example", readers="pcsc")
 
     told = tomllib.loads(text)

@@ -33,7 +33,7 @@ def add_left(
     customer: int = BROWSER,
 ) -> None:
     """Take the customer's mail, and add a certificate whose window closes then."""
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.customers.change(work.customers.get(customer), mail_sealed=None, mail_hash=None)
         work.certificates.put(
             replace(
@@ -53,27 +53,27 @@ def add_left(
 def let_end(world: Scenario) -> None:
     """The customer's other certificate ends on the last day, and its step 0 is still to be told."""
     begins = LAST_DAY - timedelta(days=1) + timedelta(seconds=1)
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.certificates.get(BROWSER)
         work.certificates.change(row, not_after=LAST_DAY, told=1, remind_at=begins)
 
 
 def suspend_other(world: Scenario) -> None:
     """The customer is owed no reminder."""
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.certificates.get(BROWSER)
         work.certificates.change(row, state="suspended", remind_at=None)
 
 
 def live(world: Scenario, until: str, components: tuple[str, ...] = COMPONENTS[0]) -> None:
     """Half-hour by half-hour; by minutes where quiet hours end, the parked before the scheduler."""
-    house, end = world.house, datetime.fromisoformat(until).replace(tzinfo=TAIPEI)
+    app, end = world.app, datetime.fromisoformat(until).replace(tzinfo=TAIPEI)
     while (now := world.clock.now().astimezone(TAIPEI)) < end:
         for component in components:
             if component == "reminders":
-                jobs.remind(house.store, house.policies)
+                jobs.remind(app.store, app.policies)
             world.drain_to(component)
-        jobs.leave(house.store, house.policies)
+        jobs.leave(app.store, app.policies)
         step = 1 if now.hour in {9, 14} else 30
         whole = now.replace(minute=now.minute - now.minute % step, second=0, microsecond=0)
         world.clock.advance_to(whole + timedelta(minutes=step))
@@ -154,9 +154,9 @@ def test_a_notice_that_answers_takes_the_days_text_before_one_that_can_wait(
     closes = LAST_DAY.replace(hour=14, minute=45, second=0)
     add_left(world, 1, closes)
     world.clock.advance_to(closes + timedelta(seconds=1))
-    world.house.back_office.ask_change(BROWSER, Change.SUSPEND, who="teller 7", why="asked for")
+    world.app.back_office.ask_change(BROWSER, Change.SUSPEND, who="teller 7", why="asked for")
     world.drain_to("revocation", "records")
-    jobs.leave(world.house.store, world.house.policies)
+    jobs.leave(world.app.store, world.app.policies)
 
     live(world, "2026-03-06 00:00")
 
@@ -170,7 +170,7 @@ def test_a_notice_whose_answer_was_lost_before_a_week_end_is_sent_once(world: Sc
     lost = iter([SmsAnswerLost()])
     world.weather.sms = lambda _sms: next(lost, None)
     world.clock.advance_to(closes + timedelta(seconds=1))
-    jobs.leave(world.house.store, world.house.policies)
+    jobs.leave(world.app.store, world.app.policies)
 
     live(world, "2026-03-10 18:00")
 
@@ -185,18 +185,18 @@ def test_a_notice_of_yesterday_that_is_being_handed_over_is_one_of_todays(world:
     add_left(world, 1)
     suspend_other(world)
     world.clock.advance_to(LAST_DAY - timedelta(hours=3, minutes=10))  # 20:49 of the day
-    jobs.leave(world.house.store, world.house.policies)
+    jobs.leave(world.app.store, world.app.policies)
     world.drain_to("notices")
     [(body,)] = world.rows("SELECT body FROM parked")
     world.clock.advance_to(LAST_DAY + timedelta(hours=15))
-    (notices,) = world.house.consumers(["notices"])
+    (notices,) = world.app.consumers(["notices"])
 
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         notices.preload([decode(body)], work)
         begun = notices.prepare(decode(body), work, outcome_unknown=False)
 
     assert not isinstance(begun, Outcome)
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         since = LAST_DAY + timedelta(seconds=1)
         assert texts_since(work, [BROWSER], since) == {BROWSER: TextCounts(notices=1)}
 
@@ -205,12 +205,12 @@ def test_a_notice_that_waits_keeps_nothing_of_a_like_number_waiting(world: Scena
     """What is owed to customer 91 has nothing to do with certificate 91."""
     renewal, _ = world.issued()
     add_left(world, 1, world.clock.now() - timedelta(hours=1), customer=CARD)
-    jobs.leave(world.house.store, world.house.policies)
+    jobs.leave(world.app.store, world.app.policies)
     world.drain_to("notices")
     waits = world.rows("SELECT topic, key FROM parked")
 
     due = NotCollectedDue(renewal=renewal.id, customer=91, step=7)
-    EmbeddedLog(world.house.store).append([due])
+    EmbeddedLog(world.app.store).append([due])
     world.drain_to("notices")
 
     assert waits == world.rows("SELECT topic, key FROM parked") == [("certificates", "91")]

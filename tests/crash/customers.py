@@ -144,7 +144,7 @@ class Side:
         if renewal is None:
             with self.world.killer.watching("centre.request"):
                 branch = None if self._in_browser else self.world.branch
-                answer = self.world.house.centre.request(self.person.number, branch=branch)
+                answer = self.world.app.centre.request(self.person.number, branch=branch)
             if isinstance(answer, RefusalReason):
                 self.note("asked", answer.value)
                 return False
@@ -159,7 +159,7 @@ class Side:
 
     def _renewal(self) -> Renewal | None:
         """What the centre's page shows of their renewal."""
-        with self.world.house.store.snapshot() as look:
+        with self.world.app.store.snapshot() as look:
             found = queries.of_certificate(look, self.person.number)
             return found[-1] if found else None
 
@@ -190,7 +190,7 @@ class Side:
         if challenge and now < datetime.fromisoformat(self.knows["expires"]):
             return False
         with self.world.killer.watching("centre.send_code"):
-            sent = self.world.house.centre.send_code(
+            sent = self.world.app.centre.send_code(
                 self.person.number, action="renew", session="the page"
             )
         assert isinstance(sent, CodeSent), sent.why if isinstance(sent, CodeNotSent) else ""
@@ -218,11 +218,11 @@ class Side:
         return True
 
     def _asks_to_guess(self) -> bool:
-        sent = self.world.house.centre.send_code(
+        sent = self.world.app.centre.send_code(
             self.person.number, action="renew", session="the page"
         )
         if isinstance(sent, CodeNotSent):
-            self.world.house.centre.decline(self.knows["renewal"])
+            self.world.app.centre.decline(self.knows["renewal"])
             self.note("declined", sent.why.stored())
             self.remember(gone=True)
         else:
@@ -243,7 +243,7 @@ class Side:
         builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
         csr = builder.sign(self.key, SHA256()).public_bytes(Encoding.DER)
         with self.world.killer.watching("centre.confirm"):
-            answer = self.world.house.centre.confirm(
+            answer = self.world.app.centre.confirm(
                 self.knows["renewal"],
                 challenge=challenge,
                 code=code,
@@ -261,7 +261,7 @@ class Side:
 
     def _approval(self, csr: bytes) -> bytes:
         """By the present key, the first of those on file."""
-        with self.world.house.store.snapshot() as look:
+        with self.world.app.store.snapshot() as look:
             challenge = look.renewals.get(self.knows["renewal"]).challenge
         present = load_pem_private_key(self.knows["keys"][0].encode(), None)
         assert isinstance(present, ec.EllipticCurvePrivateKey)
@@ -272,7 +272,7 @@ class Side:
         if len(self.knows["certificates"]) > 1:
             return False
         with self.world.killer.watching("centre.collect"):
-            der = self.world.house.centre.collect(self.knows["renewal"])
+            der = self.world.app.centre.collect(self.knows["renewal"])
         if der is None:
             return False
         self.note("received", serial=serial_of(der))
@@ -288,7 +288,7 @@ class Side:
         self.note("proved", serial=serial_of(self.newest))
         try:
             with self.world.killer.watching("centre.prove"):
-                self.world.house.centre.prove(renewal.id, signature)
+                self.world.app.centre.prove(renewal.id, signature)
         except NotNowError as error:  # never, but for a mutant
             self.note("proved", str(error), serial=serial_of(self.newest))
         self.remember(proved=True)
@@ -315,7 +315,7 @@ class Side:
         self.world.pull(self.person)
         reader = SimulatedReader("at home")
         reader.insert(self.world.card(self.person))
-        session = open_token(reader, self.world.house.keys.tokens.value)
+        session = open_token(reader, self.world.app.keys.tokens.value)
         [new] = [one.der for one in session.certificates() if one.der != self.old]
         reader.pull()
         self.note("received", serial=serial_of(new))
@@ -335,7 +335,7 @@ class Side:
             return False
         try:
             with self.world.killer.watching("centre.decline"):
-                self.world.house.centre.decline(self.knows["renewal"])
+                self.world.app.centre.decline(self.knows["renewal"])
         except NotNowError:
             assert self._state() == "abandoned"  # the answer was lost: they have declined before
         self.note("declined")
@@ -348,7 +348,7 @@ class Side:
         if "payment" in self.knows:
             return False
         with self.world.killer.watching("centre.pay"):
-            answer = self.world.house.centre.pay(self.person.number)
+            answer = self.world.app.centre.pay(self.person.number)
         payment = f"P{self.person.number:08d}-01"
         if isinstance(answer, CodeNotSent):
             assert answer.why.code is RefusalReason.ALREADY_PAID
@@ -361,7 +361,7 @@ class Side:
     def _has_paid(self) -> bool:
         if "payment" not in self.knows:
             return False
-        with self.world.house.store.snapshot() as look:
+        with self.world.app.store.snapshot() as look:
             return look.payments.get(self.knows["payment"]).state in {
                 "paid",
                 "reserved",
@@ -393,7 +393,7 @@ class Side:
         reader = SimulatedReader("at home")
         reader.insert(self.world.card(self.person))
         try:
-            session = open_token(reader, self.world.house.keys.tokens.value)
+            session = open_token(reader, self.world.app.keys.tokens.value)
             for one in session.certificates():
                 if one.der == der:
                     session.sign(one.key_slot, b"an order", pin=PIN)

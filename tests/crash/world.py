@@ -93,7 +93,7 @@ class World:
             keys.ca,
             ledger=ActivityLog(home / "outside" / "ca.jsonl", self.clock),
         )
-        self.house = App(
+        self.app = App(
             settings=settings,
             clock=self.clock,
             keys=keys,
@@ -106,8 +106,8 @@ class World:
             calendar=BANK.calendar(),
         )
         self.deliveries = [
-            self.house.runner(consumer, probe=killer.of(consumer.group))
-            for consumer in self.house.consumers()
+            self.app.runner(consumer, probe=killer.of(consumer.group))
+            for consumer in self.app.consumers()
         ]
         self.readers = [SimulatedReader(name) for name in ("left", "middle", "right")]
         self.station = self._station()
@@ -133,7 +133,7 @@ class World:
 
     def _station(self) -> Station:
         return station_of(
-            self.house,
+            self.app,
             self.readers,
             operator=self,
             journal=self.home / "station.jsonl",
@@ -177,7 +177,7 @@ class World:
         return sum(side.go_on() for side in self.sides) > 0
 
     def _jobs(self) -> None:
-        store, watching = self.house.store, self.killer.watching
+        store, watching = self.app.store, self.killer.watching
         with watching("scan"):
             jobs.scan(store, POLICIES)
         with watching("remind"):
@@ -197,17 +197,17 @@ class World:
                 self.pull(side.person)
 
     def _drain(self) -> bool:
-        seen, self._seen = self._seen, self.house.store.changes
+        seen, self._seen = self._seen, self.app.store.changes
         if seen == self._seen and self._next_due() is None:
             return False
         any_at_all = False
         while sum(delivery.run_once() for delivery in self.deliveries):
             any_at_all = True
-        self._seen = self.house.store.changes
+        self._seen = self.app.store.changes
         return any_at_all
 
     def _next_due(self) -> datetime | None:
-        with self.house.store.snapshot() as look:
+        with self.app.store.snapshot() as look:
             groups = [delivery.consumer.group for delivery in self.deliveries]
             moments = [inbox.next_due(look, group) for group in groups]
         return min((moment for moment in moments if moment is not None), default=None)

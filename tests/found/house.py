@@ -22,28 +22,28 @@ def connect(
     """Send by this carrier and this mail server from now on."""
     sms = f"twilio://{ACCOUNT}@{CODES}/{REMINDERS}?base={carrier.url}" if carrier else ""
     (world.home / "secrets" / "twilio.key").write_text(TOKEN)
-    settings = world.house.settings
+    settings = world.app.settings
     settings = replace(
         settings,
         sms_url=sms or settings.sms_url,
         mail_url=mail or settings.mail_url,
         public_url=public,
     )
-    real, before = open_gateways(settings, world.clock, world.house.keys), world.house.gateways
+    real, before = open_gateways(settings, world.clock, world.app.keys), world.app.gateways
     outside = Gateways(
         sms=real.sms if sms else before.sms,
         mail=real.mail if mail else before.mail,
         ca=before.ca,
         bank=before.bank,
     )
-    world.house = replace(world.house, settings=settings, gateways=outside)
+    world.app = replace(world.app, settings=settings, gateways=outside)
     if carrier is not None:
         carrier.now = world.clock.now
 
 
 def disconnect(world: Scenario) -> None:
     """Hang up, so that no socket is left open."""
-    for gateway in (world.house.gateways.sms, world.house.gateways.mail):
+    for gateway in (world.app.gateways.sms, world.app.gateways.mail):
         close = getattr(gateway, "close", None)
         if close is not None:
             close()
@@ -52,7 +52,7 @@ def disconnect(world: Scenario) -> None:
 def remind(world: Scenario) -> None:
     """The scheduler's turn, and everything that follows from it at this hour."""
     for job in (jobs.scan, jobs.leave, jobs.remind, jobs.tend):
-        job(world.house.store, world.house.policies)
+        job(world.app.store, world.app.policies)
     world.drain()
 
 

@@ -41,9 +41,7 @@ def main(home: Path) -> None:
     town = t.open_town(home, SystemClock().now())
     town.store.clock = SystemClock()
     module.LASTS = LASTS
-    scheduler = PausedScheduler(
-        store=town.store, policies=town.policies, sms=town.house.gateways.sms
-    )
+    scheduler = PausedScheduler(store=town.store, policies=town.policies, sms=town.app.gateways.sms)
     say(scheduler.run("scan"))
     town.close()
 

@@ -31,7 +31,7 @@ CODES = lane_of(Channel.SMS, Lane.CODES)
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Scenario]:
     opened = open_sample(tmp_path / "home")
-    with opened.house.store.transaction() as work:
+    with opened.app.store.transaction() as work:
         refused_us(work, CODES, "20005", b"one")
     yield opened
     opened.close()
@@ -46,7 +46,7 @@ def status(world: Scenario, *args: str, lang: str = "en") -> str:
 
 
 def samples(world: Scenario) -> dict[str, dict[tuple[str, ...], float]]:
-    of = StoreCollector(world.house.store, world.house.policies)
+    of = StoreCollector(world.app.store, world.app.policies)
     return {
         family.name: {tuple(one.labels.values()): one.value for one in family.samples}
         for family in of.collect()
@@ -76,7 +76,7 @@ def test_it_is_a_metric_that_alerts_ask_for(world: Scenario) -> None:
 def test_a_lane_that_goes_on_is_told_no_more(world: Scenario) -> None:
     world.wait(days=1)
 
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         stopped = stopped_lanes(look)
 
     assert stopped == []
@@ -86,13 +86,13 @@ def test_a_lane_that_goes_on_is_told_no_more(world: Scenario) -> None:
 
 def test_an_alarm_that_is_raised_again_counts_from_then(world: Scenario) -> None:
     key = f"{Kind.LANE_STOPPED.value}:sms codes:20005"
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         alarms.end(work, key)
     world.wait(hours=3)
 
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         refused_us(work, CODES, "20005", b"two")
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         [again] = alarms.open_alarms(look)
 
     assert again.first_at - START > timedelta(hours=2)

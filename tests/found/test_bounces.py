@@ -224,8 +224,8 @@ def box(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Box]:
 def timetable(world: Scenario, url: str, monkeypatch: pytest.MonkeyPatch) -> Timetable:
     """As `xuqi serve` makes it with this setting."""
     monkeypatch.setenv("XUQI_SECRET_BOUNCES", PASSWORD)
-    settings = replace(world.house.settings, bounces_url=url)
-    return timetable_of(replace(world.house, settings=settings))
+    settings = replace(world.app.settings, bounces_url=url)
+    return timetable_of(replace(world.app, settings=settings))
 
 
 def test_m04_the_scheduler_reads_the_mailbox_each_minute(
@@ -292,7 +292,7 @@ def test_m04_a_report_that_names_the_address_in_its_to_alone_is_known(
 
 
 def alarms_of(world: Scenario) -> list[tuple[str, str]]:
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         return [(alarm.kind, alarm.code) for alarm in alarms.open_alarms(look)]
 
 

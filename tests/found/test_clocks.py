@@ -84,7 +84,7 @@ def test_hosts_may_differ_a_little() -> None:
 
 
 def timetable(town: t.Scenario, holder: str = "first") -> Timetable:
-    sms = town.house.gateways.sms
+    sms = town.app.gateways.sms
     return Timetable(store=town.store, policies=town.policies, sms=sms, holder=holder)
 
 
@@ -288,7 +288,7 @@ def world(tmp_path: Path) -> Iterator[Scenario]:
 def set_back(world: Scenario, span: timedelta) -> None:
     """As an NTP server does that was wrong for a while."""
     clock = VirtualClock(world.clock.now() - span)
-    world.house.store.clock = clock
+    world.app.store.clock = clock
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_each_process_of_a_machine_names_the_same_start() -> None:
 
 
 def test_a_bar_lasts_no_longer_because_the_clock_is_set_back(world: Scenario) -> None:
-    throttle = Throttle(store=world.house.store, name="x", at_most=1, within=HOUR)
+    throttle = Throttle(store=world.app.store, name="x", at_most=1, within=HOUR)
     throttle.count("somebody")
     shut = throttle.is_shut("somebody")
     set_back(world, timedelta(days=1))

@@ -26,21 +26,21 @@ ELSEWHERE = b"the name of another CA".ljust(32)
 
 
 def of_another_ca(world: Scenario, certificate: int) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.certificates.get(certificate)
         work.certificates.change(row, issuer_hash=ELSEWHERE)
 
 
 def tasks(world: Scenario) -> list[Task]:
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         return list(listed(look, state=None))
 
 
 def renewed(world: Scenario) -> Renewal:
     """A renewal in the browser, up to its end."""
     renewal, key = world.issued()
-    world.house.centre.collect(renewal.id)
-    world.house.centre.prove(renewal.id, key.sign(renewal.challenge))
+    world.app.centre.collect(renewal.id)
+    world.app.centre.prove(renewal.id, key.sign(renewal.challenge))
     world.drain()
     return world.renewal(renewal.id)
 
@@ -71,7 +71,7 @@ def test_what_was_done_at_that_ca_is_on_record_with_who_and_why(world: Scenario)
     renewed(world)
     [task] = tasks(world)
 
-    world.house.back_office.end_task(task.id, who=WHO, why=WHY)
+    world.app.back_office.end_task(task.id, who=WHO, why=WHY)
 
     [task] = tasks(world)
     assert (task.state, task.ended_by, task.why) == ("done", WHO, WHY)
@@ -89,13 +89,13 @@ def test_a_lost_token_of_another_ca_becomes_a_task_and_not_a_dead_letter(
 ) -> None:
     of_another_ca(world, CARD)
 
-    world.house.back_office.ask_change(CARD, change, who=WHO, why=WHY)
+    world.app.back_office.ask_change(CARD, change, who=WHO, why=WHY)
     world.drain()
 
     [task] = tasks(world)
     before = "suspended" if change is Change.SUSPEND else "active"  # that is ours to do, at once
     assert (world.certificate(CARD).state, world.dead()) == (before, [])
-    world.house.back_office.end_task(task.id, who=WHO, why=WHY)
+    world.app.back_office.end_task(task.id, who=WHO, why=WHY)
     world.drain()
     assert world.certificate(CARD).state == state
     assert len(world.outside("mail")) == 1  # its holder is told
@@ -105,7 +105,7 @@ def test_what_is_asked_twice_is_one_task(world: Scenario) -> None:
     of_another_ca(world, CARD)
 
     for _ in range(2):
-        world.house.back_office.ask_change(CARD, Change.SUSPEND, who=WHO, why=WHY)
+        world.app.back_office.ask_change(CARD, Change.SUSPEND, who=WHO, why=WHY)
         world.drain()
 
     assert len(tasks(world)) == 1
@@ -113,22 +113,22 @@ def test_what_is_asked_twice_is_one_task(world: Scenario) -> None:
 
 def test_a_task_that_is_not_needed_leaves_the_certificate_as_it_is(world: Scenario) -> None:
     of_another_ca(world, CARD)
-    world.house.back_office.ask_change(CARD, Change.SUSPEND, who=WHO, why=WHY)
+    world.app.back_office.ask_change(CARD, Change.SUSPEND, who=WHO, why=WHY)
     world.drain()
     [task] = tasks(world)
 
-    world.house.back_office.end_task(task.id, who=WHO, why=WHY, needed=False)
+    world.app.back_office.end_task(task.id, who=WHO, why=WHY, needed=False)
 
     assert world.certificate(CARD).state == "suspended"  # until somebody lifts it
     with pytest.raises(NotNowError, match="task_ended"):
-        world.house.back_office.end_task(task.id, who=WHO, why=WHY)
+        world.app.back_office.end_task(task.id, who=WHO, why=WHY)
 
 
 def test_a_task_keeps_no_certificate_of_our_own_ca_waiting(world: Scenario) -> None:
     of_another_ca(world, CARD)
 
-    world.house.back_office.ask_change(CARD, Change.SUSPEND, who=WHO, why=WHY)
-    world.house.back_office.ask_change(BROWSER, Change.SUSPEND, who=WHO, why=WHY)
+    world.app.back_office.ask_change(CARD, Change.SUSPEND, who=WHO, why=WHY)
+    world.app.back_office.ask_change(BROWSER, Change.SUSPEND, who=WHO, why=WHY)
     world.drain()
 
     assert world.certificate(BROWSER).state == "suspended"
@@ -137,7 +137,7 @@ def test_a_task_keeps_no_certificate_of_our_own_ca_waiting(world: Scenario) -> N
 
 def test_what_waits_for_people_stands_in_the_status(world: Scenario) -> None:
     of_another_ca(world, CARD)
-    world.house.back_office.ask_change(CARD, Change.REVOKE, who=WHO, why=WHY)
+    world.app.back_office.ask_change(CARD, Change.REVOKE, who=WHO, why=WHY)
     world.drain()
 
     _, said = xuqi(world, "status")
@@ -157,7 +157,7 @@ def test_a_capture_that_the_bank_refuses_for_good_is_settled_by_hand(
     renewal = card_with_a_capture_that_is_refused(world)
     assert (renewal.state, renewal.fee_state) == ("activated", "held")
 
-    world.house.back_office.settle_fee(renewal.id, fee, who=WHO, why=WHY)
+    world.app.back_office.settle_fee(renewal.id, fee, who=WHO, why=WHY)
     world.drain()
 
     now = world.renewal(renewal.id)
@@ -170,16 +170,16 @@ def test_while_the_machine_is_at_it_nothing_is_settled_by_hand(world: Scenario) 
     renewal, _ = world.issued()
 
     with pytest.raises(NotNowError, match="machine_still_at_it"):
-        world.house.back_office.settle_fee(renewal.id, FeeState.CAPTURED, who=WHO, why=WHY)
+        world.app.back_office.settle_fee(renewal.id, FeeState.CAPTURED, who=WHO, why=WHY)
     with pytest.raises(NotNowError, match="machine_still_at_it"):
-        world.house.back_office.settle_old(renewal.id, OldState.REVOKED, who=WHO, why=WHY)
+        world.app.back_office.settle_old(renewal.id, OldState.REVOKED, who=WHO, why=WHY)
 
 
 def test_a_fee_becomes_only_what_it_can(world: Scenario) -> None:
     renewal = card_with_a_capture_that_is_refused(world)
 
     with pytest.raises(NotNowError, match="fee_cannot_become"):
-        world.house.back_office.settle_fee(renewal.id, FeeState.VOIDED, who=WHO, why=WHY)
+        world.app.back_office.settle_fee(renewal.id, FeeState.VOIDED, who=WHO, why=WHY)
 
     assert world.renewal(renewal.id).fee_state == "held"
 
@@ -188,7 +188,7 @@ def test_a_fee_becomes_only_what_it_can(world: Scenario) -> None:
 
 
 def test_a_branch_that_there_is_not_gets_no_job(world: Scenario) -> None:
-    office = replace(world.house.back_office, branches=frozenset({BRANCH}))
+    office = replace(world.app.back_office, branches=frozenset({BRANCH}))
 
     with pytest.raises(NotNowError, match="branch_unknown"):
         office.start(CARD, branch="777", who=WHO, why=WHY)
@@ -199,7 +199,7 @@ def test_a_branch_that_there_is_not_gets_no_job(world: Scenario) -> None:
 
 
 def test_a_renewal_that_waits_at_a_branch_is_ended_and_begun_again(world: Scenario) -> None:
-    office = world.house.back_office
+    office = world.app.back_office
     first = world.requested(CARD)
 
     office.end(first.id, who=WHO, why=WHY)

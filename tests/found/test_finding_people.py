@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Scenario]:
     opened = open_sample(tmp_path / "bank")
-    with opened.house.store.transaction() as work:
+    with opened.app.store.transaction() as work:
         for number in (1, 2, 3):
             sealed = work.cipher.seal(f"customer {number}", "customers.reference")
             work.customers.change(work.customers.get(number), reference_sealed=sealed)
@@ -44,7 +44,7 @@ def xuqi(world: Scenario, *words: str) -> tuple[int, str]:
 
 
 def trail(world: Scenario) -> list[tuple[str, str]]:
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         return [(row["who"], row["did"]) for row in audit.entries(look)]
 
 
@@ -85,7 +85,7 @@ def named(world: Scenario, asked: str) -> str:
 
 
 def serial_of(world: Scenario, number: int, serial: str) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.certificates.change(work.certificates.get(number), serial=serial)
 
 
@@ -118,7 +118,7 @@ def test_f9_who_reads_in_clear_says_why_and_is_on_record(world: Scenario) -> Non
 
 
 def test_f8_the_call_list_says_whom_to_call(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         decide(work, BROWSER, "reminder", "branch call", "no contact", threshold=7)
 
     _, masked = xuqi(world, "messages", "list", "--calls", "--json")
@@ -134,7 +134,7 @@ def test_f8_the_call_list_says_whom_to_call(world: Scenario) -> None:
 
 
 def test_m02_staff_open_an_address_again_with_a_reason(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.customers.change(work.customers.get(BROWSER), mobile_bad="21610")
 
     _, before = xuqi(world, "contacts", "list", "--json")
@@ -151,7 +151,7 @@ def test_m01_staff_see_what_they_must_look_at_and_end_it(world: Scenario) -> Non
     from renewal.gateways.sms.port import Lane  # noqa: PLC0415
     from renewal.lanes import lane_of, refused_us  # noqa: PLC0415 - of this test alone
 
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         refused_us(work, lane_of(Channel.SMS, Lane.CODES), "20005", b"one")
 
     alarm = json.loads(xuqi(world, "alarms", "list", "--json")[1])

@@ -33,7 +33,7 @@ def world(tmp_path: Path) -> Iterator[Scenario]:
 
 
 def raised(world: Scenario) -> list[tuple[str, str, str]]:
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         return [(one.kind, one.subject, one.code) for one in alarms.open_alarms(look)]
 
 
@@ -66,7 +66,7 @@ def test_a_code_that_nobody_knows_stops_a_lane_only_when_it_comes_again(world: S
     with Refusing(29_999) as carrier:
         connect(world, carrier=carrier)
         remind(world)
-        with world.house.store.snapshot() as look:
+        with world.app.store.snapshot() as look:
             lane = all_lanes(look)["sms reminders"]
 
     assert carrier.asked == 2
@@ -78,7 +78,7 @@ def test_staff_may_rule_that_a_code_speaks_of_the_message(world: Scenario) -> No
     with Refusing(29_999) as carrier:
         connect(world, carrier=carrier)
         remind(world)
-        with world.house.store.transaction() as work:
+        with world.app.store.transaction() as work:
             alarms.end(work, "unknown code:sms reminders:29999", Ruling.MESSAGE)
         world.wait(minutes=20)
         world.drain()
@@ -91,17 +91,17 @@ def test_staff_may_rule_that_a_code_speaks_of_the_message(world: Scenario) -> No
 
 
 def test_many_refusals_in_a_row_are_no_word_on_any_address(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.customers.get(BROWSER)
         work.customers.change(row, mobile_bad="21614", mobile_bad_until=None)
         work.messages.put(failed(row.mobile_hash))
 
     for number in range(MANY_IN_A_ROW):
         world.wait(seconds=1)
-        with world.house.store.transaction() as work:
+        with world.app.store.transaction() as work:
             refused(work, "sms reminders", "21614", b"%d" % number)
 
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         opened = look.customers.get(BROWSER)
         lane = all_lanes(look)["sms reminders"]
     assert why_resting(opened, Address.MOBILE, world.clock.now()) is None
@@ -121,15 +121,15 @@ def failed(address_hash: bytes | None) -> Message:
 
 def test_one_address_that_fails_again_and_again_is_one_failure(world: Scenario) -> None:
     for _ in range(MANY_IN_A_ROW + 1):
-        with world.house.store.transaction() as work:
+        with world.app.store.transaction() as work:
             refused(work, "mail", "5.1.1", b"one")
 
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         assert all_lanes(look)["mail"].stopped_until is None
 
 
 def test_an_address_rests_for_everybody_who_has_it(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         mine = work.customers.get(BROWSER)
         for other in (TOKEN, CARD):
             work.customers.change(work.customers.get(other), mobile_hash=mine.mobile_hash)
@@ -143,18 +143,18 @@ def test_an_address_rests_for_everybody_who_has_it(world: Scenario) -> None:
 def test_an_address_that_a_person_has_opened_forgets_what_was_said_before(world: Scenario) -> None:
     world.weather.sms = lambda _: SmsRefused(code="30005")
     remind(world)
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.customers.get(BROWSER)
         work.customers.change(row, mobile_bad="30005")
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         open_address(work, work.customers.get(BROWSER), Address.MOBILE)
         put = failed(work.customers.get(BROWSER).mobile_hash)
     world.wait(days=1)
 
     from renewal.contacts import mark_contact  # noqa: PLC0415 - close to its use
 
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         mark_contact(work, put, "30005")
 
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         assert why_resting(look.customers.get(BROWSER), Address.MOBILE, look.at) is None

@@ -108,7 +108,7 @@ def test_m02_a_report_on_a_reminder_leaves_the_number_open_for_codes(
         "SELECT id FROM messages WHERE kind = 'reminder' AND channel = 'sms' AND customer = :c",
         c=BROWSER,
     )
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         reported(work, message, DeliveryReport.UNDELIVERED, code)
     world.drain()
     world.wait(days=10)
@@ -162,7 +162,7 @@ def test_m05_a_user_in_the_mail_url_is_decoded(world: Scenario, user: str, right
     url = f"smtp://{user}@relay.bank.com.tw:587?from=no-reply@bank.com.tw"
 
     mail = open_gateways(
-        replace(world.house.settings, mail_url=url), world.clock, world.house.keys
+        replace(world.app.settings, mail_url=url), world.clock, world.app.keys
     ).mail
 
     assert mail._server.login[0] == right  # type: ignore[attr-defined]
@@ -198,9 +198,9 @@ def test_m06_the_banks_own_name_is_in_what_customers_get(world: Scenario) -> Non
     folder = world.home / "bank"
     text = write_sample(folder).read_text(encoding="utf-8")
     (folder / "bank.toml").write_text(text.replace("續期銀行", "凱達商銀"), encoding="utf-8")
-    bank = open_bank(world.house.settings)
+    bank = open_bank(world.app.settings)
 
-    world.house = replace(world.house, bank=bank, renderer=bank.renderer())
+    world.app = replace(world.app, bank=bank, renderer=bank.renderer())
     remind(world)
 
     texts = list(world.outside("sms"))
@@ -214,14 +214,14 @@ def test_m06_the_banks_own_name_is_in_what_customers_get(world: Scenario) -> Non
     ids=str,
 )
 def test_m06_an_invented_bank_reaches_no_customer(world: Scenario, url: dict[str, Any]) -> None:
-    real = replace(world.house.settings, **url)
+    real = replace(world.app.settings, **url)
 
     with pytest.raises(XuqiError, match=r"XUQI_(SMS|MAIL)_URL is real.*xuqi bank init"):
         check_whose_messages(real, open_bank(real))
 
     agreed = replace(real, bank=Settings.SAMPLE)
     assert check_whose_messages(agreed, open_bank(agreed)) is None
-    local = world.house.settings
+    local = world.app.settings
     assert "invented" in str(check_whose_messages(local, open_bank(local)))
 
 
@@ -335,7 +335,7 @@ def test_m09_the_mail_is_true_at_any_hour(town: t.Scenario) -> None:
 
 
 def test_m50_what_answers_nobody_does_not_go_in_the_night(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.customers.change(work.customers.get(TOKEN), mail_sealed=None, mail_hash=None)
     world.paid()
     world.clock.advance_to(datetime(2026, 3, 20, 23, 50, tzinfo=TAIPEI).astimezone(UTC))
@@ -421,7 +421,7 @@ def test_m13_a_lease_that_was_written_in_the_future_is_void(town: t.Scenario) ->
     from scheduler.timetable import Timetable  # noqa: PLC0415 - slow to import
 
     def of(holder: str) -> Timetable:
-        sms = town.house.gateways.sms
+        sms = town.app.gateways.sms
         return Timetable(store=town.store, policies=town.policies, sms=sms, holder=holder)
 
     town.at("2026-03-20 10:00")
@@ -437,9 +437,7 @@ def test_m13_a_lease_that_was_written_in_the_future_is_void(town: t.Scenario) ->
 def test_m19_a_revocation_is_told_by_text_where_the_mail_is_dead(world: Scenario) -> None:
     with ScriptedSmtp(RCPT="550 5.1.1 no such user") as post:
         connect(world, mail=post.url)
-        world.house.back_office.ask_change(
-            BROWSER, Change.REVOKE, who="chen", why="reported stolen"
-        )
+        world.app.back_office.ask_change(BROWSER, Change.REVOKE, who="chen", why="reported stolen")
         world.drain_over()
 
     assert ("revoked", "sms", "handed over", "") in sent_to(world, BROWSER)
@@ -458,12 +456,10 @@ def test_m19_where_both_channels_fail_the_branch_calls(world: Scenario) -> None:
     world.weather.sms = lambda _: SmsRefused(code="21614")
     with ScriptedSmtp(RCPT="550 5.1.1 no such user") as post:
         connect(world, mail=post.url)
-        world.house.back_office.ask_change(
-            BROWSER, Change.REVOKE, who="chen", why="reported stolen"
-        )
+        world.app.back_office.ask_change(BROWSER, Change.REVOKE, who="chen", why="reported stolen")
         world.drain_over()
 
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         called = branch_calls(look, after=0, at_most=10)
     assert [row["certificate"] for row in called] == [BROWSER]
     assert world.dead() == []
@@ -475,7 +471,7 @@ def test_m19_a_notice_that_is_reported_undelivered_goes_by_the_other_channel(
     world.paid()
     [(message,)] = world.rows("SELECT id FROM messages WHERE kind = 'fee-paid'")
 
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         reported(work, message, DeliveryReport.UNDELIVERED, "5.1.1")
     world.drain_over()
 
@@ -541,8 +537,8 @@ def test_m28_a_callback_is_known_behind_any_proxy(
     url = message.form["StatusCallback"]
     form = twilio.callback_form(sid, "delivered", message.form)
     site = PublicSite(
-        store=world.house.store,
-        public=world.house.settings.public,
+        store=world.app.store,
+        public=world.app.settings.public,
         ca=None,
         token=twilio.TOKEN,
     )
@@ -675,7 +671,7 @@ def test_m48_who_asks_without_end_is_stopped(world: Scenario) -> None:
 
     for _ in range(ASKED_A_DAY + 1):
         answers.append(world.centre.send_code(BROWSER, action="renew", session=SESSION))
-        with world.house.store.transaction() as work:
+        with world.app.store.transaction() as work:
             key = getattr(answers[-1], "challenge", None)
             if key:
                 work.messages.put(never_taken(f"{key}-1-sms"))
@@ -754,10 +750,10 @@ def test_a3_v1_what_twilio_would_refuse_is_refused_at_the_start(
     world: Scenario, sms_url: str, public: str, *, fits: bool
 ) -> None:
     (world.home / "secrets" / "twilio.key").write_text(twilio.TOKEN)
-    settings = replace(world.house.settings, sms_url=sms_url, public_url=public)
+    settings = replace(world.app.settings, sms_url=sms_url, public_url=public)
 
     with nullcontext() if fits else pytest.raises(XuqiError, match="XUQI_SMS_URL"):
-        sms: Any = open_gateways(settings, world.clock, world.house.keys).sms
+        sms: Any = open_gateways(settings, world.clock, world.app.keys).sms
         sms.close()
 
 

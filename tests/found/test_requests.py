@@ -126,8 +126,8 @@ def test_a_request_of_another_version_from_a_station_never_breaks_the_consumer(
         csr=base64.b64encode(request(p256(), number=1)).decode(),
         proof="AAAA",
     )
-    station = enrolled(world.house.store, world.home, BRANCH)
-    world.house.log.append([station.signed(event, at=world.clock.now())])
+    station = enrolled(world.app.store, world.home, BRANCH)
+    world.app.log.append([station.signed(event, at=world.clock.now())])
 
     world.drain()
 

@@ -95,7 +95,7 @@ def with_own_customer(bank: sample.Bank, folder: Path) -> tuple[str, Path]:
     row = next(customer_rows(1)) | {"id_number": "A123456789", "product": "securities-browser"}
     row |= {"class": "2", "operator": "only user"}
     assert bank.run("import", "customers", str(write_customers(folder / "c.csv", [row])))
-    ca: Any = bank.house.gateways.ca
+    ca: Any = bank.app.gateways.ca
     anchor = folder / "issuing.crt"
     anchor.write_bytes(ca.issuing_certificate)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -150,7 +150,7 @@ def test_what_nobody_has_signed_ends_no_renewal(world: Scenario, how: str) -> No
         ),
     }
 
-    world.house.log.append([forged[how]])
+    world.app.log.append([forged[how]])
     world.drain()
 
     assert world.renewal(renewal.id).state == "requested"
@@ -162,7 +162,7 @@ def test_a_signature_of_the_old_key_made_for_something_else_confirms_nothing(
 ) -> None:
     renewal = world.requested(CARD)
     station = world.station(CARD)
-    session = open_token(station.readers[0], world.house.keys.tokens.value)
+    session = open_token(station.readers[0], world.app.keys.tokens.value)
     csr = sample.request_for(ec.generate_private_key(ec.SECP256R1()))
     digest = hashlib.sha256(world.der(CARD)).digest()
     old = next(
@@ -177,7 +177,7 @@ def test_a_signature_of_the_old_key_made_for_something_else_confirms_nothing(
         proof=b64(proof).decode(),
     )
 
-    world.house.log.append([event])
+    world.app.log.append([event])
     world.drain()
 
     assert world.renewal(renewal.id).state == "requested"
@@ -232,7 +232,7 @@ def test_the_code_cannot_be_told_from_the_installations_key_and_the_challenges_n
 
     sent, digits = world.code()
 
-    key = world.house.keys.codes.value
+    key = world.app.keys.codes.value
     assert all(
         rules.digits(key, sent.challenge, number, len(digits)) != digits for number in (0, 1, 2)
     )
@@ -248,7 +248,7 @@ def served(
 ) -> Iterator[tuple[sample.Bank, int]]:
     with sample.opened(home, **{"port": 0, **settings}) as bank:
         bank.browser()
-        serving = Serving(bank.house, components={"web"})
+        serving = Serving(bank.app, components={"web"})
         with serving._listening() as addresses:
             found = re.search(r"http://127\.0\.0\.1:(\d+)", addresses[0])
             assert found is not None
@@ -349,7 +349,7 @@ def test_what_the_ca_publishes_says_how_long_it_may_be_kept(tmp_path: Path) -> N
 
 def test_a_certificate_names_the_public_address(tmp_path: Path) -> None:
     with sample.opened(tmp_path / "b", public_url="http://pki.bank.example") as bank:
-        ca: Any = bank.house.gateways.ca
+        ca: Any = bank.app.gateways.ca
         issuing = x509.load_der_x509_certificate(ca.issuing_certificate)
 
     points = issuing.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
@@ -360,9 +360,9 @@ def test_a_certificate_names_the_public_address(tmp_path: Path) -> None:
 def test_what_a_certificate_names_is_there_and_is_its_issuers(tmp_path: Path) -> None:
     port = free_port()
     with served(tmp_path / "b", port=port, public_url=f"http://127.0.0.1:{port}") as (bank, _):
-        ca: Any = bank.house.gateways.ca
+        ca: Any = bank.app.gateways.ca
         issuing = x509.load_der_x509_certificate(ca.issuing_certificate)
-        with bank.house.store.snapshot() as look:
+        with bank.app.store.snapshot() as look:
             row = look.certificates.get(1)
             der = look.cipher.open(row.der_sealed, "certificates.der", row.id)
         leaf = x509.load_der_x509_certificate(der)
@@ -472,7 +472,7 @@ def test_foreign_text_moves_no_cursor(bank: sample.Bank, tmp_path: Path) -> None
     folder.mkdir()
     (folder / f"{ESCAPE}[2J{ESCAPE}[1;31mFAKE: 0 refused{ESCAPE}[0m.pem").write_bytes(b"nothing")
     anchor = tmp_path / "ca.crt"
-    anchor.write_bytes(bank.house.gateways.ca.issuing_certificate)  # type: ignore[attr-defined]
+    anchor.write_bytes(bank.app.gateways.ca.issuing_certificate)  # type: ignore[attr-defined]
 
     done = bank.run("import", "certificates", str(folder), "--issuer", str(anchor))
 
@@ -592,7 +592,7 @@ def test_a_weak_rsa_key_is_refused(how: str) -> None:
 def test_a_key_of_anybodys_certificate_is_not_certified_again(world: Scenario) -> None:
     theirs = hashlib.sha256(world.old_keys[BROWSER].spki).digest()
 
-    with world.house.store.snapshot() as look, pytest.raises(csr_rules.BadRequestError):
+    with world.app.store.snapshot() as look, pytest.raises(csr_rules.BadRequestError):
         request_checks.check_unused(look, theirs)
 
 
@@ -603,7 +603,7 @@ def test_a_key_of_anybodys_certificate_is_not_certified_again(world: Scenario) -
 def test_no_code_is_sent_for_a_certificate_with_which_nothing_can_be_done(
     world: Scenario, state: str
 ) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         work.certificates.change(work.certificates.get(BROWSER), state=state, remind_at=None)
 
     assert isinstance(world.centre.send_code(BROWSER, action="renew", session="s"), CodeNotSent)
@@ -682,7 +682,7 @@ def test_no_error_shows_a_secret_of_a_setting(bank: sample.Bank) -> None:
 
 
 def test_the_roots_list_lives_a_bounded_time(bank: sample.Bank) -> None:
-    ca: Any = bank.house.gateways.ca
+    ca: Any = bank.app.gateways.ca
 
     crl = x509.load_der_x509_crl(ca.root_crl())
 
@@ -691,7 +691,7 @@ def test_the_roots_list_lives_a_bounded_time(bank: sample.Bank) -> None:
 
 
 def test_a_question_about_another_ca_is_unauthorized(bank: sample.Bank) -> None:
-    ca: Any = bank.house.gateways.ca
+    ca: Any = bank.app.gateways.ca
     other = x509.load_pem_x509_certificate(self_signed("Another CA"))
     asked = ocsp.OCSPRequestBuilder().add_certificate(other, other, SHA256()).build()
 
@@ -708,7 +708,7 @@ def test_a_revocation_says_its_reason(bank: sample.Bank) -> None:
     bank.drain()
 
     assert asked.exit_code == 0, asked.output
-    ca: Any = bank.house.gateways.ca
+    ca: Any = bank.app.gateways.ca
     [entry] = x509.load_der_x509_crl(ca.crl())
     reason = entry.extensions.get_extension_for_class(x509.CRLReason).value
     assert reason.reason is x509.ReasonFlags.key_compromise

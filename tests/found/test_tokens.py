@@ -102,7 +102,7 @@ class CorrectsLengths:
 def test_a_card_may_correct_the_length_of_every_answer(world: Scenario) -> None:
     card = world.cards[TOKEN]
 
-    session = PivSession(CorrectsLengths(card), world.house.keys.tokens.value)
+    session = PivSession(CorrectsLengths(card), world.app.keys.tokens.value)
 
     assert [found.der for found in session.certificates()] == [world.der(TOKEN)]
 
@@ -111,7 +111,7 @@ def test_a_card_may_correct_the_length_of_every_answer(world: Scenario) -> None:
 
 
 def _foreign_key(world: Scenario, *, certified: bool) -> bytes:
-    session = PivSession(world.cards[TOKEN], world.house.keys.tokens.value)
+    session = PivSession(world.cards[TOKEN], world.app.keys.tokens.value)
     spki = session.generate("9A", "P-256")
     if certified:
         other = OtherCa("Another bank's CA").certificate(named("A123456782-01-000009"), spki=spki)
@@ -127,7 +127,7 @@ def test_a_key_that_is_not_ours_is_never_destroyed(world: Scenario, *, certified
 
     world.at_the_branch(world.station(TOKEN))
 
-    session = PivSession(world.cards[TOKEN], world.house.keys.tokens.value)
+    session = PivSession(world.cards[TOKEN], world.app.keys.tokens.value)
     session.remember_key("9A", foreign)
     assert session.sign("9A", b"still there", pin=PIN)
 
@@ -209,7 +209,7 @@ def test_what_cannot_be_a_pin_is_not_called_a_wrong_one(world: Scenario, pin: st
 
 
 def _set_pin(world: Scenario, pin: str) -> None:
-    PivSession(world.cards[TOKEN], world.house.keys.tokens.value)
+    PivSession(world.cards[TOKEN], world.app.keys.tokens.value)
     card = world.cards[TOKEN]
     card._memory.pin = pin.encode().ljust(8, b"\xff").hex()
     card_memory.save(card._path, card._memory)
@@ -226,7 +226,7 @@ def test_a_key_that_an_ended_renewal_of_ours_has_made_is_used_again(world: Scena
     station.take()
     station.work()
     world.drain()
-    world.house.back_office.end(first.id, who="a", why="b")
+    world.app.back_office.end(first.id, who="a", why="b")
     second = world.requested(TOKEN)
 
     world.at_the_branch(station, 6)

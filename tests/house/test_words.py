@@ -28,6 +28,7 @@ REPLACED = {
     "owing": "due",
     "cycle": "lifecycle, rules",
     "desk": "context",
+    "said": "what it is: a sentence, an answer, a verdict",
 }
 
 

@@ -35,7 +35,7 @@ TERMS = "憑證更新約定條款 2026-01".encode()
 class Acts:
     """The acting side of a scenario."""
 
-    house: App
+    app: App
     keys: list[BrowserKey]
     cards: dict[int, SimulatedCard]
 
@@ -53,7 +53,7 @@ class Acts:
 
     @property
     def centre(self) -> Centre:
-        return self.house.centre
+        return self.app.centre
 
     def code(
         self, *, certificate: int = 1, action: str = "renew", session: str = SESSION
@@ -164,7 +164,7 @@ class Acts:
         readers = [SimulatedReader(f"Reader {number}") for number in certificates]
         for reader, number in zip(readers, certificates, strict=True):
             reader.insert(self.cards[number])
-        return station_of(self.house, readers, operator=Patient(pin), branch=branch)
+        return station_of(self.app, readers, operator=Patient(pin), branch=branch)
 
     def at_the_branch(self, station: Station, rounds: int = 4) -> list[list[ReaderView]]:
         """Let station and bank talk until the tokens are written."""

@@ -30,7 +30,7 @@ class Records:
     """The reading side of a scenario."""
 
     home: Path
-    house: App
+    app: App
 
     if TYPE_CHECKING:
 
@@ -41,11 +41,11 @@ class Records:
 
     @property
     def store(self) -> Store:
-        return self.house.store
+        return self.app.store
 
     @property
     def policies(self) -> Policies:
-        return self.house.policies
+        return self.app.policies
 
     def renewal(self, key: str) -> Renewal:
         with self.store.snapshot() as snapshot:

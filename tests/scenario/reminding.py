@@ -26,7 +26,7 @@ DAY = timedelta(days=1)
 def open_town(home: Path, now: datetime | str) -> Scenario:
     made = Scenario.opened(home, at=now, groups=("reminders",))
     own_days = TaiwanCalendar(bank_days=DaysFile(home / "days.toml"))
-    made.house = replace(made.house, calendar=own_days)
+    made.app = replace(made.app, calendar=own_days)
     made.start()
     return made
 

@@ -53,7 +53,7 @@ class Scenario(Records, Intake, Acts):
     """
 
     home: Path
-    house: App
+    app: App
     clock: VirtualClock
     weather: Weather = field(default_factory=Weather)
     groups: tuple[str, ...] | None = None  #: the consumers that are there; all of them
@@ -66,20 +66,20 @@ class Scenario(Records, Intake, Acts):
 
     @property
     def ca(self) -> EmbeddedCa:
-        gateway = self.house.gateways.ca
+        gateway = self.app.gateways.ca
         ca = gateway.ca if isinstance(gateway, CaInWeather) else gateway
         assert isinstance(ca, EmbeddedCa)
         return ca
 
     @property
     def bank(self) -> EmbeddedBank:
-        bank = self.house.gateways.bank
+        bank = self.app.gateways.bank
         assert isinstance(bank, EmbeddedBank)
         return bank
 
     @property
     def tokens(self) -> TokenMaker:
-        key = self.house.keys.tokens
+        key = self.app.keys.tokens
         return TokenMaker(home=self.home, clock=self.clock, management_key=key)
 
     # --- the consumers --------------------------------------------------------------------------
@@ -118,8 +118,7 @@ class Scenario(Records, Intake, Acts):
 
     def _runners(self, groups: tuple[str, ...]) -> list[ConsumerRunner]:
         return [
-            self.house.runner(consumer, probe=self._probe)
-            for consumer in self.house.consumers(groups)
+            self.app.runner(consumer, probe=self._probe) for consumer in self.app.consumers(groups)
         ]
 
     def _probe(self, point: str) -> None:
@@ -167,7 +166,7 @@ class Scenario(Records, Intake, Acts):
 
     def hear_reports(self, *, ask_after: timedelta = timedelta(minutes=15)) -> None:
         """Ask the carrier what became of its messages."""
-        delivery_receipts.ask(self.store, self.house.gateways.sms, ask_after=ask_after)
+        delivery_receipts.ask(self.store, self.app.gateways.sms, ask_after=ask_after)
         self.drain()
 
     @classmethod
@@ -206,8 +205,8 @@ class Scenario(Records, Intake, Acts):
             home=home, clock=clock, ca_key=ca_key, weather=weather, closing=closing.callback
         )
         gateways = None if as_settings_say else outside.gateways()
-        house = bootstrap(chosen, clock=clock, outside=gateways)
-        made = cls(home, house, clock, weather, groups=groups, closing=closing)
+        app = bootstrap(chosen, clock=clock, outside=gateways)
+        made = cls(home, app, clock, weather, groups=groups, closing=closing)
         if like is not None:
             made.old_keys, made.keys = dict(like.old_keys), list(like.keys)
             made.cards = made._same_cards(like)

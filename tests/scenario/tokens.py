@@ -108,7 +108,7 @@ def enrolled(store: Store, home: Path, branch: str) -> StationIdentity:
 
 
 def station_of(
-    house: App,
+    app: App,
     readers: list[SimulatedReader],
     *,
     operator: Operator,
@@ -117,18 +117,18 @@ def station_of(
     probe: Callable[[str], None] = lambda _point: None,
 ) -> Station:
     """The station of a branch of this bank."""
-    home = house.settings.home
+    home = app.settings.home
     return Station(
         branch=branch,
-        log=house.log,
-        incoming=house.log.reader(f"station.{branch}", [f"stations.{branch}"]),
+        log=app.log,
+        incoming=app.log.reader(f"station.{branch}", [f"stations.{branch}"]),
         journal=Journal(journal or home / "station" / f"{branch}.jsonl"),
         readers=readers,
         operator=operator,
-        identity=enrolled(house.store, home, branch),
-        key=branch_key(house.keys.stations, branch),
-        centre=public_of(centre_key(house.keys.stations)),
-        management_key=house.keys.tokens,
-        clock=house.clock,
+        identity=enrolled(app.store, home, branch),
+        key=branch_key(app.keys.stations, branch),
+        centre=public_of(centre_key(app.keys.stations)),
+        management_key=app.keys.tokens,
+        clock=app.clock,
         probe=probe,
     )

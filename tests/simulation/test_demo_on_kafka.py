@@ -95,9 +95,9 @@ def _asked(home: Path) -> set[tuple[str, str]]:
 # --- processes ------------------------------------------------------------------------------------
 
 
-def answers(member: str, told: DemoSettings, story: Connection) -> None:
+def answers(member: str, demo: DemoSettings, story: Connection) -> None:
     """A component that says its process id, and does what it is asked."""
-    del told
+    del demo
     story.send((member, os.getpid()))
     while True:
         word = story.recv()
@@ -112,8 +112,8 @@ def one_member(home: Path) -> Iterator[Members]:
     from xuqi.settings import Settings  # noqa: PLC0415
 
     (home / "logs").mkdir()
-    told = DemoSettings(settings=Settings(home=home), seed=1, empty=frozenset())
-    members = Members({"one": Member("one", answers, told)}, seed=1)
+    demo = DemoSettings(settings=Settings(home=home), seed=1, empty=frozenset())
+    members = Members({"one": Member("one", answers, demo)}, seed=1)
     with members.running():
         yield members
 

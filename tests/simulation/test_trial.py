@@ -81,11 +81,11 @@ def test_nobody_moves_the_clock_from_another_page(site: httpx.Client, trial: Tri
 
 def test_a_guest_s_token_is_renewed_at_the_trial_s_station(trial: Trial) -> None:
     company = trial.guests[1].person
-    house, token = trial.app, company.holdings[0]
-    payment = house.centre.pay(token.certificate)
+    app, token = trial.app, company.holdings[0]
+    payment = app.centre.pay(token.certificate)
     assert isinstance(payment, Payment)
     work(trial)
-    renewal = house.centre.request(token.certificate, branch=BRANCH)
+    renewal = app.centre.request(token.certificate, branch=BRANCH)
     assert isinstance(renewal, Renewal)
     work(trial)
 

@@ -54,7 +54,7 @@ class Away:
         return CentreLink(
             f"http://127.0.0.1:{self.port}",
             self.identity,
-            centre=centre or public_of(centre_key(self.world.house.keys.stations)),
+            centre=centre or public_of(centre_key(self.world.app.keys.stations)),
             clock=self.world.clock,
         )
 
@@ -90,12 +90,10 @@ def world(tmp_path: Path) -> Iterator[Scenario]:
 def away(world: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Away]:
     monkeypatch.setattr(centre_link, "LONG_POLL", 1)
     monkeypatch.setattr(centre_link, "TRY_AGAIN", 0.1)
-    bridge = StationBridge(
-        world.house.store, world.house.log, partial(world.house.keys.ring, "stations")
-    )
+    bridge = StationBridge(world.app.store, world.app.log, partial(world.app.keys.ring, "stations"))
     app = http.mounted(http.Mount(path="/stations", app=bridge.app()))
     with http.listening(app, "127.0.0.1", 0) as port:
-        identity = enrolled(world.house.store, tmp_path / "station", BRANCH)
+        identity = enrolled(world.app.store, tmp_path / "station", BRANCH)
         made = Away(world, world.station(CARD), identity, port)
         made.station.identity = identity
         made.station.log = made.station.incoming = link = made.link()
@@ -273,7 +271,7 @@ def test_a_line_that_the_station_has_not_signed_is_believed_by_nobody(away: Away
         renewal="", number=1, who="wang", what="token seen", note="", chain="", branch=BRANCH,
         station=away.identity.number, said_at=away.world.clock.now(), station_signature="AAAA",
     )  # fmt: skip
-    away.world.house.log.append([told])
+    away.world.app.log.append([told])
 
     assert told_of(away) == []
     assert [consumer for consumer, _ in away.world.dead()] == ["records"]
@@ -285,14 +283,14 @@ def newcomer(away: Away) -> tuple[StationIdentity, CentreLink]:
     link = CentreLink(
         f"http://127.0.0.1:{away.port}",
         identity,
-        centre=public_of(centre_key(away.world.house.keys.stations)),
+        centre=public_of(centre_key(away.world.app.keys.stations)),
         clock=away.world.clock,
     )
     return identity, link
 
 
 def test_a_station_is_enrolled_once_by_a_code(away: Away) -> None:
-    code = away.world.house.back_office.code_for_station(BRANCH, who="lin", why="a new station")
+    code = away.world.app.back_office.code_for_station(BRANCH, who="lin", why="a new station")
     identity, link = newcomer(away)
 
     link.enrol(code.lower().replace("-", " "))
@@ -313,7 +311,7 @@ def test_a_station_is_enrolled_once_by_a_code(away: Away) -> None:
 
 def test_an_enrolment_that_is_not_on_file_is_believed_by_nobody(away: Away) -> None:
     told = StationEnrolled(station=away.identity.number, enrolled_at=away.world.clock.now())
-    away.world.house.log.append([told])
+    away.world.app.log.append([told])
     away.world.drain()
 
     with away.world.store.snapshot() as look:
@@ -325,7 +323,7 @@ def test_an_enrolment_that_is_not_on_file_is_believed_by_nobody(away: Away) -> N
 @pytest.mark.parametrize("wrong", ["late", "other branch", "guessed"])
 def test_a_code_that_is_not_the_branchs_own_enrols_nobody(away: Away, wrong: str) -> None:
     branch = "002" if wrong == "other branch" else BRANCH
-    code = away.world.house.back_office.code_for_station(branch, who="lin", why="a new station")
+    code = away.world.app.back_office.code_for_station(branch, who="lin", why="a new station")
     if wrong == "late":
         away.world.wait(hours=1, seconds=1)
     identity, link = newcomer(away)
@@ -340,7 +338,7 @@ def test_a_code_that_is_not_the_branchs_own_enrols_nobody(away: Away, wrong: str
 def test_a_station_that_is_revoked_hears_nothing_more(away: Away) -> None:
     renewal = away.world.requested(CARD)
     away.world.drain()
-    with away.world.house.store.transaction() as work:
+    with away.world.app.store.transaction() as work:
         stations.revoke(work, away.identity.number)
 
     for _ in range(5):
@@ -436,9 +434,9 @@ def test_a_station_reaches_its_centre_by_https_alone(away: Away) -> None:
 def test_the_file_of_a_station_holds_no_secret_of_another_branch(world: Scenario) -> None:
 
     first, second = (
-        station_file(world.house.keys, one, "https://x", readers="pcsc") for one in ("001", "002")
+        station_file(world.app.keys, one, "https://x", readers="pcsc") for one in ("001", "002")
     )
-    key = base64.b64encode(world.house.keys.stations.value).decode()
+    key = base64.b64encode(world.app.keys.stations.value).decode()
 
     assert key not in first
     assert first.splitlines()[4] != second.splitlines()[4]

@@ -20,7 +20,7 @@ BY_HAND = "4c49939c8e899b1622e20d31d1cff0b7ebf189f1abd47a9e"
 
 def session_of(world: Scenario, card: SimulatedCard) -> PivSession:
     card.power_on()
-    return PivSession(card, WriteKeys(world.house.keys.tokens.value))
+    return PivSession(card, WriteKeys(world.app.keys.tokens.value))
 
 
 def test_the_key_of_a_token_is_its_own_and_as_long_as_the_common_one() -> None:
@@ -39,8 +39,8 @@ def test_a_token_that_was_taken_over_knows_its_own_key_alone_and_renews(world: S
 
     card.power_on()
     with pytest.raises(NotAuthorizedError):
-        PivSession(card, world.house.keys.tokens.value).authorize_write()
-    other = WriteKeys(world.house.keys.tokens.value).own(world.cards[TOKEN].serial)
+        PivSession(card, world.app.keys.tokens.value).authorize_write()
+    other = WriteKeys(world.app.keys.tokens.value).own(world.cards[TOKEN].serial)
     assert other is not None
     card.power_on()
     with pytest.raises(NotAuthorizedError):

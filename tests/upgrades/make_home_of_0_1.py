@@ -72,7 +72,7 @@ def joined(world, number: int) -> None:
     """One more customer with a certificate in the browser."""
     world.old_keys[number] = key = BrowserKey.new()
     der = worlds._seeded(world, number, key.spki)
-    with world.house.store.work() as work:
+    with world.app.store.work() as work:
         work.customers.put(worlds.customer(world, number))
         work.enrolments.put(worlds.enrolment(world, number))
         later = timedelta(
@@ -119,8 +119,8 @@ def lived(world) -> dict[int, BrowserKey]:
     keys: dict[int, BrowserKey] = {}
     weather = world.weather
     weather.sms = sms_weather
-    jobs.scan(world.house.store, world.house.policies)
-    jobs.remind(world.house.store, world.house.policies)
+    jobs.scan(world.app.store, world.app.policies)
+    jobs.remind(world.app.store, world.app.policies)
     world.drain()
 
     weather.bank = lambda _booking: "unavailable"
@@ -152,7 +152,7 @@ def lived(world) -> dict[int, BrowserKey]:
     world.requested(TOKEN_JOB)
     settled(world)
     confirmed(world, ISSUE_UNSURE, keys)
-    jobs.remind(world.house.store, world.house.policies)
+    jobs.remind(world.app.store, world.app.policies)
     world.drain()
 
     world.requested(CODE_OPEN)
@@ -185,7 +185,7 @@ def made(home: Path, store_url: str = "") -> None:
     for number in FURTHER:
         joined(world, number)
     if store_url:  # the numbers that were given by hand are used up
-        with world.house.store.engine.begin() as connection:
+        with world.app.store.engine.begin() as connection:
             used = "SELECT setval(pg_get_serial_sequence('certificates', 'id'), 9)"
             connection.exec_driver_sql(used)
     keys = lived(world)

@@ -111,7 +111,7 @@ def test_all_work_in_flight_goes_on_to_its_end(world: Scenario, upgraded: OldHom
         **world.handed_in(renewal, upgraded.key(CODE_OPEN).request()),
     )
     [(letter,)] = world.rows("SELECT id FROM dead_letters WHERE state = 'open'")
-    world.house.back_office.replay_dead_letter(letter, who="teller 7", why="the CA is mended")
+    world.app.back_office.replay_dead_letter(letter, who="teller 7", why="the CA is mended")
     world.drain_over(HOURS, step=STEP)
     for number in (ISSUED, CODE_OPEN, ISSUE_UNSURE):
         collected_and_proven(world, upgraded, number)
@@ -139,8 +139,8 @@ def collected_and_proven(world: Scenario, home: OldHome, number: int) -> None:
 
 def test_no_reminder_is_sent_twice_over_the_upgrade(world: Scenario) -> None:
     for _ in range(2):
-        jobs.scan(world.house.store, world.house.policies)
-        jobs.remind(world.house.store, world.house.policies)
+        jobs.scan(world.app.store, world.app.policies)
+        jobs.remind(world.app.store, world.app.policies)
         world.drain_over(HOURS, step=STEP)
 
     reminders = [line["to"] for line in world.outside("sms") if line["ref"].startswith("M")]

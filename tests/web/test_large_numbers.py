@@ -33,8 +33,8 @@ HEADERS = {"Sec-Fetch-Site": "same-origin", "Accept-Language": "en"}
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
     opened = open_sample(tmp_path_factory.mktemp("large") / "bank")
-    Accounts(opened.house.store).set_password(BROWSER, "LIN01", PASSWORD)
-    staff = Staff(opened.house.store)
+    Accounts(opened.app.store).set_password(BROWSER, "LIN01", PASSWORD)
+    staff = Staff(opened.app.store)
     staff.add("lin", tuple(StaffRole), who="root", why="the test's")
     staff.set_password("lin", PASSWORD)
     yield opened
@@ -42,13 +42,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenario]:
 
 
 def centre(world: Scenario) -> FastAPI:
-    house = world.house
-    return centre_app(house.store, house.centre, house.policies, bank=sample_bank())
+    app = world.app
+    return centre_app(app.store, app.centre, app.policies, bank=sample_bank())
 
 
 def console(world: Scenario) -> FastAPI:
-    house = world.house
-    return console_app(house.store, house.policies, renderer=house.renderer, branches=("001",))
+    app = world.app
+    return console_app(app.store, app.policies, renderer=app.renderer, branches=("001",))
 
 
 LOG_IN: dict[Callable[[Scenario], FastAPI], dict[str, str]] = {

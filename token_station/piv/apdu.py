@@ -130,8 +130,8 @@ def tlv(tag: int, value: bytes) -> bytes:
     size = len(value)
     if size < LONG:
         return name + bytes([size]) + value
-    told = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return name + bytes([LONG | len(told)]) + told + value
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return name + bytes([LONG | len(length)]) + length + value
 
 
 def parse(data: bytes) -> dict[int, bytes]:
@@ -192,7 +192,7 @@ def _length(data: bytes, at: int) -> tuple[int, int]:
     first = data[at] if at < len(data) else LONG
     if first < LONG:
         return first, at + 1
-    told = first & 0x7F
-    if not 1 <= told <= LONGEST_LENGTH or at + 1 + told > len(data):
+    length = first & 0x7F
+    if not 1 <= length <= LONGEST_LENGTH or at + 1 + length > len(data):
         raise MalformedAnswerError("a length in the token's answer is cut off or too long")
-    return int.from_bytes(data[at + 1 : at + 1 + told], "big"), at + 1 + told
+    return int.from_bytes(data[at + 1 : at + 1 + length], "big"), at + 1 + length

@@ -68,7 +68,7 @@ class Authenticity:
         if in_force is None:
             raise NotGenuineError(reason=TokenReason.NOT_GENUINE_NOTHING)
 
-    def check_made(self, place: str, spki: bytes) -> None:
+    def check_made(self, key_slot: str, spki: bytes) -> None:
         """
         See that a key was made on this very token, where its maker attests that.
 
@@ -76,7 +76,7 @@ class Authenticity:
             NotGenuineError
         """
         if self.anchors and self._certificate(MAKER_CERTIFICATE) is not None:
-            self._check_attested(place, spki)
+            self._check_attested(key_slot, spki)
 
     def _has_card_key(self) -> bool:
         certificate = self._certificate(certificate_object(CARD_KEY))
@@ -106,24 +106,24 @@ class Authenticity:
         if maker is None:
             return False
         if in_force is not None:
-            place, der = in_force
-            self._check_attested(place, CardKey(card_key(_read(der).public_key()).public).spki)
+            key_slot, der = in_force
+            self._check_attested(key_slot, CardKey(card_key(_read(der).public_key()).public).spki)
         elif not self.anchors.vouch_for(maker, (), at=self.now):
             raise NotGenuineError(reason=TokenReason.NOT_GENUINE_ISSUER.why(slot=MAKER))
         return True
 
-    def _check_attested(self, place: str, spki: bytes) -> None:
-        answer, status = self.channel.send(Command(ins=ATTEST, p1=int(place, 16), answers=True))
+    def _check_attested(self, key_slot: str, spki: bytes) -> None:
+        answer, status = self.channel.send(Command(ins=ATTEST, p1=int(key_slot, 16), answers=True))
         if status != OK:  # an imported key, or none
-            raise NotGenuineError(reason=TokenReason.NOT_GENUINE_KEY.why(slot=place))
+            raise NotGenuineError(reason=TokenReason.NOT_GENUINE_KEY.why(slot=key_slot))
         found = _read(answer)
         maker = self._certificate(MAKER_CERTIFICATE)
         if maker is None or not self.anchors.vouch_for(found, (maker,), at=self.now):
             raise NotGenuineError(reason=TokenReason.NOT_GENUINE_ISSUER.why(slot=MAKER))
         if card_key(found.public_key()).spki != spki:
-            raise NotGenuineError(reason=TokenReason.NOT_GENUINE_KEY.why(slot=place))
+            raise NotGenuineError(reason=TokenReason.NOT_GENUINE_KEY.why(slot=key_slot))
         if len(self.serial) == SHORT_SERIAL and self.serial not in _printed(found):
-            raise NotGenuineError(reason=TokenReason.NOT_GENUINE_SERIAL.why(slot=place))
+            raise NotGenuineError(reason=TokenReason.NOT_GENUINE_SERIAL.why(slot=key_slot))
 
     def _certificate(self, tag: int) -> x509.Certificate | None:
         data = tlv(0x5C, tag.to_bytes(3, "big"))

@@ -81,14 +81,14 @@ class BlankToken:
         found = self._serial()
         if found not in {None, self.serial}:
             raise NotBlankError(reason=TokenReason.NOT_BLANK_SERIAL.why(serial=found or ""))
-        for place in IN_USE:
-            if self._read(certificate_object(place)):
-                raise NotBlankError(reason=TokenReason.NOT_BLANK_CERTIFICATE.why(slot=place))
+        for key_slot in IN_USE:
+            if self._read(certificate_object(key_slot)):
+                raise NotBlankError(reason=TokenReason.NOT_BLANK_CERTIFICATE.why(slot=key_slot))
             if (
-                self.channel.send(Command(ins=GET_METADATA, p2=int(place, 16), answers=True))[1]
+                self.channel.send(Command(ins=GET_METADATA, p2=int(key_slot, 16), answers=True))[1]
                 == OK
             ):
-                raise NotBlankError(reason=TokenReason.NOT_BLANK_KEY.why(slot=place))
+                raise NotBlankError(reason=TokenReason.NOT_BLANK_KEY.why(slot=key_slot))
         try:
             authenticate(self.channel, self.factory.management_key)
         except NotAuthorizedError as error:

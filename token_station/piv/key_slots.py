@@ -18,13 +18,13 @@ CERTIFICATE_OBJECTS = {
 }
 
 
-def certificate_object(place: str) -> int:
+def certificate_object(key_slot: str) -> int:
     """
     Return the tag of the place's certificate object.
 
     Raises:
         UnsupportedError: PIV has no such place.
     """
-    if place not in CERTIFICATE_OBJECTS:
-        raise UnsupportedError(f"a PIV token has no place {place!r}, but 9C and 9A")
-    return CERTIFICATE_OBJECTS[place]
+    if key_slot not in CERTIFICATE_OBJECTS:
+        raise UnsupportedError(f"a PIV token has no place {key_slot!r}, but 9C and 9A")
+    return CERTIFICATE_OBJECTS[key_slot]

@@ -100,7 +100,7 @@ def key_of_certificate(der: bytes) -> CardKey:
         raise KeyMismatchError("this is not an X.509 certificate (DER)") from error
 
 
-def check_certificate(der: bytes, place: str) -> None:
+def check_certificate(der: bytes, key_slot: str) -> None:
     """
     Raises:
         MalformedAnswerError: the card has something else where a certificate should be.
@@ -108,7 +108,7 @@ def check_certificate(der: bytes, place: str) -> None:
     try:
         x509.read(der)
     except x509.UnreadableCertificateError as error:
-        raise MalformedAnswerError(f"what is in {place} is not an X.509 certificate") from error
+        raise MalformedAnswerError(f"what is in {key_slot} is not an X.509 certificate") from error
 
 
 def key_from_card(template: bytes, algorithm: int) -> CardKey:

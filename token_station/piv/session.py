@@ -169,14 +169,14 @@ class PivSession:
         Return what the places for signing hold, in their order; what is there and is no
         certificate is left out.
         """
-        read = ((place, self._readable(place)) for place in SIGNING)
-        return tuple(TokenCertificate(key_slot=place, der=der) for place, der in read if der)
+        read = ((key_slot, self._readable(key_slot)) for key_slot in SIGNING)
+        return tuple(TokenCertificate(key_slot=key_slot, der=der) for key_slot, der in read if der)
 
     def unreadable(self) -> tuple[str, ...]:
         """
         Return the places for signing that hold something, and no certificate that can be read.
         """
-        return tuple(place for place in SIGNING if self._readable(place) == b"")
+        return tuple(key_slot for key_slot in SIGNING if self._readable(key_slot) == b"")
 
     # -- PIN ---------------------------------------------------------------
 
@@ -321,18 +321,18 @@ class PivSession:
         Raises:
             NoFreePlaceError
         """
-        found = {place: self._readable(place) for place in SIGNING}
-        kept = frozenset(place for place, der in found.items() if der in keep)
+        found = {key_slot: self._readable(key_slot) for key_slot in SIGNING}
+        kept = frozenset(key_slot for key_slot, der in found.items() if der in keep)
         self._kept |= kept
-        missing = set(keep) - {found[place] for place in kept}
-        free = [place for place in SIGNING if place not in kept]
+        missing = set(keep) - {found[key_slot] for key_slot in kept}
+        free = [key_slot for key_slot in SIGNING if key_slot not in kept]
         if missing:
-            free = [place for place in free if found[place]]
+            free = [key_slot for key_slot in free if found[key_slot]]
         if not free:
             raise NoFreeKeySlotError("every place of the token may hold a certificate to be kept")
-        return min(free, key=lambda place: found[place] is not None)
+        return min(free, key=lambda key_slot: found[key_slot] is not None)
 
-    def generate(self, place: str, algorithm: str) -> bytes:
+    def generate(self, key_slot: str, algorithm: str) -> bytes:
         """
         Make a new key there, destroying the one before; return the public key (SPKI, DER).
 
@@ -340,43 +340,43 @@ class PivSession:
             NoFreePlaceError: a certificate to be kept is there.
             NotAuthorizedError, UnsupportedError, CardRemovedError
         """
-        certificate_object(place)  # is a place at all
+        certificate_object(key_slot)  # is a place at all
         if algorithm not in ALGORITHMS:
             raise UnsupportedError(f"a token's key is {' or '.join(ALGORITHMS)}, not {algorithm!r}")
-        self._refuse_kept(place)
+        self._refuse_kept(key_slot)
         self.authorize_write()
-        self._keys.pop(place, None)
-        self._seen.pop(place, None)
+        self._keys.pop(key_slot, None)
+        self._seen.pop(key_slot, None)
         number = ALGORITHMS[algorithm]
         data = tlv(0xAC, tlv(0x80, bytes([number])))
         try:
             answer = self._write(
-                Command(ins=0x47, p2=int(place, 16), data=data, answers=True), "make a key"
+                Command(ins=0x47, p2=int(key_slot, 16), data=data, answers=True), "make a key"
             )
         except CardError as error:
             if error.status not in NO_SUCH_KIND:
                 raise
             raise CannotMakeKeyError(f"the token makes no {algorithm} key") from error
         key = key_from_card(inside(answer, 0x7F49), number)
-        self._keys[place] = key
+        self._keys[key_slot] = key
         return key.spki
 
-    def remember_key(self, place: str, public_key: bytes) -> None:
+    def remember_key(self, key_slot: str, public_key: bytes) -> None:
         """
         Tell the session which key (SPKI, DER) an earlier session made in that place.
 
         It is taken as a claim: a signature that does not verify with it is an error.
         """
-        certificate_object(place)
-        self._keys[place] = key_from_spki(public_key)
+        certificate_object(key_slot)
+        self._keys[key_slot] = key_from_spki(public_key)
 
-    def public_key(self, place: str) -> bytes | None:
+    def public_key(self, key_slot: str) -> bytes | None:
         """Return the place's public key (SPKI, DER) if this session or the token can tell it."""
-        certificate_object(place)
-        key = self._keys.get(place) or self._told_key(place)
+        certificate_object(key_slot)
+        key = self._keys.get(key_slot) or self._told_key(key_slot)
         return key.spki if key else None
 
-    def find_key(self, place: str, algorithm: str, *, pin: str) -> bytes | None:
+    def find_key(self, key_slot: str, algorithm: str, *, pin: str) -> bytes | None:
         """
         Find out which key of that kind is in the place; ``None`` if there is none.
 
@@ -387,10 +387,10 @@ class PivSession:
             NotRecoveredError: it does not; trying again may help.
             PinWrongError, PinBlockedError, LastTryError, BadPinFormatError, CardRemovedError.
         """
-        certificate_object(place)
+        certificate_object(key_slot)
         number = ALGORITHMS[algorithm]
         try:
-            key = self._told_key(place) or self._recovered(place, number, pin)
+            key = self._told_key(key_slot) or self._recovered(key_slot, number, pin)
         except UnsupportedError:  # the token tells of a key of yet another kind
             return None
         except CardError as error:
@@ -399,10 +399,10 @@ class PivSession:
             return None
         if key.algorithm != number:
             return None
-        self._keys[place] = key
+        self._keys[key_slot] = key
         return key.spki
 
-    def holds_key(self, place: str, *, pin: str) -> bool:
+    def holds_key(self, key_slot: str, *, pin: str) -> bool:
         """
         Say whether there is a key in the place where ``find_key`` has found none.
 
@@ -410,37 +410,41 @@ class PivSession:
             PinWrongError, PinBlockedError, LastTryError, BadPinFormatError, CardRemovedError.
         """
         try:
-            if self._told_key(place) is not None:
+            if self._told_key(key_slot) is not None:
                 return True
         except UnsupportedError:
             return True
         if self._tells_keys:
             return False
-        return any(self._signs(place, number, size, pin) for number, size in OTHER_KINDS.items())
+        return any(self._signs(key_slot, number, size, pin) for number, size in OTHER_KINDS.items())
 
-    def _signs(self, place: str, number: int, size: int, pin: str) -> bool:
+    def _signs(self, key_slot: str, number: int, size: int, pin: str) -> bool:
         try:
-            self._raw(place, number, b"\0" + secrets.token_bytes(size - 1), pin, released=False)
+            self._raw(key_slot, number, b"\0" + secrets.token_bytes(size - 1), pin, released=False)
         except (CardError, MalformedAnswerError):
             return False
         return True
 
-    def _recovered(self, place: str, number: int, pin: str) -> CardKey:
+    def _recovered(self, key_slot: str, number: int, pin: str) -> CardKey:
         if number == ALGORITHMS[P256]:
-            first, second = (self._signed(place, secrets.token_bytes(32), pin) for _ in range(2))
+            first, second = (self._signed(key_slot, secrets.token_bytes(32), pin) for _ in range(2))
             return p256_key(first, second)
         base = secrets.randbits(RSA_BASE_BITS) | 1 << (RSA_BASE_BITS - 1)
         blocks = ((base**power).to_bytes(RSA_BITS // 8, "big") for power in (1, 2, 3))
-        powers = (self._raw(place, number, block, pin, released=False) for block in blocks)
+        powers = (self._raw(key_slot, number, block, pin, released=False) for block in blocks)
         key = rsa_key(*(int.from_bytes(power, "big") for power in powers))
-        self._sign(place, key, secrets.token_bytes(32), pin, released=False)  # verified there
+        self._sign(key_slot, key, secrets.token_bytes(32), pin, released=False)  # verified there
         return key
 
-    def _signed(self, place: str, data: bytes, pin: str) -> SignedSample:
+    def _signed(self, key_slot: str, data: bytes, pin: str) -> SignedSample:
         digest = hashlib.sha256(data).digest()
-        return SignedSample(data, self._raw(place, ALGORITHMS[P256], digest, pin, released=False))
+        return SignedSample(
+            data, self._raw(key_slot, ALGORITHMS[P256], digest, pin, released=False)
+        )
 
-    def sign(self, place: str, data: bytes, *, pin: str, last_try_released: bool = False) -> bytes:
+    def sign(
+        self, key_slot: str, data: bytes, *, pin: str, last_try_released: bool = False
+    ) -> bytes:
         """
         Sign with SHA-256: ECDSA as DER, RSA as PKCS#1 v1.5. The result is verified here.
 
@@ -449,17 +453,17 @@ class PivSession:
             KeyMismatchError: the key in that place is not the one known of it.
             UnsupportedError: no key is known of that place.
         """
-        return self._sign(place, self._key(place), data, pin, released=last_try_released)
+        return self._sign(key_slot, self._key(key_slot), data, pin, released=last_try_released)
 
-    def _sign(self, place: str, key: CardKey, data: bytes, pin: str, *, released: bool) -> bytes:
+    def _sign(self, key_slot: str, key: CardKey, data: bytes, pin: str, *, released: bool) -> bytes:
         block = key.to_be_signed(data)
-        signature = self._raw(place, key.algorithm, block, pin, released=released)
+        signature = self._raw(key_slot, key.algorithm, block, pin, released=released)
         key.check(data, signature)
         return signature
 
-    def _raw(self, place: str, number: int, block: bytes, pin: str, *, released: bool) -> bytes:
+    def _raw(self, key_slot: str, number: int, block: bytes, pin: str, *, released: bool) -> bytes:
         template = tlv(0x7C, tlv(0x82, b"") + tlv(0x81, block))
-        command = Command(ins=0x87, p1=number, p2=int(place, 16), data=template, answers=True)
+        command = Command(ins=0x87, p1=number, p2=int(key_slot, 16), data=template, answers=True)
         with self._channel.exclusive():
             self.verify_pin(pin, last_try_released=released)
             # SP 800-73-4 part 1, table 4b: 9C is "PIN always". The very next command, or strict
@@ -469,7 +473,7 @@ class PivSession:
 
     # -- certificates ------------------------------------------------------
 
-    def write_certificate(self, place: str, der: bytes, *, pin: str | None = None) -> None:
+    def write_certificate(self, key_slot: str, der: bytes, *, pin: str | None = None) -> None:
         """
         Write, and return only once it has been read back and equals what was written.
 
@@ -482,55 +486,55 @@ class PivSession:
             NotAuthorizedError, CardRemovedError
         """
         container = certificate_container(der)
-        self._match(place, der, pin)
-        self._refuse_kept(place)
+        self._match(key_slot, der, pin)
+        self._refuse_kept(key_slot)
         self.authorize_write()
-        data = tlv(0x5C, _tag(certificate_object(place))) + tlv(0x53, container)
+        data = tlv(0x5C, _tag(certificate_object(key_slot))) + tlv(0x53, container)
         self._write(Command(ins=0xDB, p1=0x3F, p2=0xFF, data=data), "write the certificate")
-        self._read_back(place, der)
+        self._read_back(key_slot, der)
 
-    def read_certificate(self, place: str) -> bytes | None:
+    def read_certificate(self, key_slot: str) -> bytes | None:
         """
         Return the certificate (DER) in that place, ``None`` if there is none.
 
         Raises:
             MalformedAnswerError: something else is in that place.
         """
-        container = self._read(certificate_object(place))
-        self._seen.pop(place, None)
+        container = self._read(certificate_object(key_slot))
+        self._seen.pop(key_slot, None)
         der = certificate_in(container) if container else None
         if der:
-            check_certificate(der, place)
-            self._seen[place] = der
+            check_certificate(der, key_slot)
+            self._seen[key_slot] = der
         return der
 
-    def _match(self, place: str, der: bytes, pin: str | None) -> None:
+    def _match(self, key_slot: str, der: bytes, pin: str | None) -> None:
         key = key_of_certificate(der)
-        known = self.public_key(place)
+        known = self.public_key(key_slot)
         if known not in {None, key.spki}:
-            raise KeyMismatchError(f"the certificate's key is not the key in {place}")
+            raise KeyMismatchError(f"the certificate's key is not the key in {key_slot}")
         if pin is not None:
-            self._sign(place, key, secrets.token_bytes(32), pin, released=False)
+            self._sign(key_slot, key, secrets.token_bytes(32), pin, released=False)
         elif known is None:
             raise UnsupportedError(
-                f"the token does not tell which key is in {place}: give the PIN, so it proves it"
+                f"the token does not tell which key is in {key_slot}: give the PIN, so it proves it"
             )
 
-    def _read_back(self, place: str, der: bytes) -> None:
+    def _read_back(self, key_slot: str, der: bytes) -> None:
         try:
-            found = self.read_certificate(place)
+            found = self.read_certificate(key_slot)
         except MalformedAnswerError as error:
-            raise ReadBackError(f"what is in {place} now cannot be read") from error
+            raise ReadBackError(f"what is in {key_slot} now cannot be read") from error
         if found != der:
-            raise ReadBackError(f"{place} does not hold the certificate that was written")
+            raise ReadBackError(f"{key_slot} does not hold the certificate that was written")
 
-    def _refuse_kept(self, place: str) -> None:
-        if place in self._kept:
-            raise NoFreeKeySlotError(f"{place} holds a certificate that must be kept")
+    def _refuse_kept(self, key_slot: str) -> None:
+        if key_slot in self._kept:
+            raise NoFreeKeySlotError(f"{key_slot} holds a certificate that must be kept")
 
-    def _readable(self, place: str) -> bytes | None:
+    def _readable(self, key_slot: str) -> bytes | None:
         try:
-            return self.read_certificate(place)
+            return self.read_certificate(key_slot)
         except MalformedAnswerError:
             return b""  # something that is no certificate
 
@@ -575,29 +579,31 @@ class PivSession:
         guard_last_try(left, released=released)
         return left
 
-    def _key(self, place: str) -> CardKey:
-        certificate_object(place)
-        key = self._keys.get(place) or self._told_key(place)
+    def _key(self, key_slot: str) -> CardKey:
+        certificate_object(key_slot)
+        key = self._keys.get(key_slot) or self._told_key(key_slot)
         if key is not None:
             return key
-        der = self._seen.get(place) or self.read_certificate(place)
+        der = self._seen.get(key_slot) or self.read_certificate(key_slot)
         if der is None:
-            raise UnsupportedError(f"nothing is known of the key in {place}: remember_key tells it")
+            raise UnsupportedError(
+                f"nothing is known of the key in {key_slot}: remember_key tells it"
+            )
         return key_of_certificate(der)
 
-    def _told_key(self, place: str) -> CardKey | None:
+    def _told_key(self, key_slot: str) -> CardKey | None:
         if not self._tells_keys:
             return None
         # GET METADATA: not of the standard, but newer tokens have it.
-        answer, status = self._channel.send(Command(ins=0xF7, p2=int(place, 16), answers=True))
+        answer, status = self._channel.send(Command(ins=0xF7, p2=int(key_slot, 16), answers=True))
         if status != OK:
             self._tells_keys = status in {0x6A88, NOT_FOUND}  # no key there, yet it tells
             return None
-        told = parse(answer)
-        algorithm = told.get(0x01, b"")
+        metadata = parse(answer)
+        algorithm = metadata.get(0x01, b"")
         if len(algorithm) != 1 or algorithm[0] not in ALGORITHMS.values():
-            raise UnsupportedError(f"the key in {place} is of a kind that is not used here")
-        return key_from_card(told.get(0x04, b""), algorithm[0])
+            raise UnsupportedError(f"the key in {key_slot} is of a kind that is not used here")
+        return key_from_card(metadata.get(0x04, b""), algorithm[0])
 
 
 def select(channel: CardChannel) -> None:

@@ -31,13 +31,13 @@ class DeedsToTell:
         self._trail = trail
         self._station = station
         self._noted = noted
-        self._told = self._read()
+        self._sent = self._read()
 
     def tell(self) -> None:
         """Say what has not been said; without the centre it waits."""
         with suppress(LogUnavailableError):
-            for deed, chain in self._trail.behind(self._told, AT_MOST):
-                said = StationDeed(
+            for deed, chain in self._trail.behind(self._sent, AT_MOST):
+                deed_event = StationDeed(
                     renewal=deed.renewal,
                     token_serial=deed.token,
                     number=deed.number,
@@ -46,7 +46,7 @@ class DeedsToTell:
                     note=deed.note,
                     chain=chain,
                 )
-                self._station.publish(said, at=datetime.fromisoformat(deed.at))
+                self._station.publish(deed_event, at=datetime.fromisoformat(deed.at))
                 self._note(deed.number)
 
     def _read(self) -> int:
@@ -56,7 +56,7 @@ class DeedsToTell:
             return 0  # told again from the first line on
 
     def _note(self, number: int) -> None:
-        self._told = number
+        self._sent = number
         beside = self._noted.with_suffix(".new")
         beside.write_text(str(number), "ascii")
         os.replace(beside, self._noted)  # noqa: PTH105 - Path.replace does the same

@@ -212,18 +212,18 @@ class SimulatedCard:
 
     def _put_data(self, apdu: ReceivedCommand) -> bytes:
         tag, content = inside(apdu.data, 0x5C).hex().upper(), inside(apdu.data, 0x53)
-        place = next((p for p, o in CERTIFICATE_OBJECTS.items() if f"{o:06X}" == tag), None)
-        if not self._authorized or (place and not self._has_place(place)):
-            self._refuse("put", place, NOT_ALLOWED if not self._authorized else NOT_FOUND)
+        key_slot = next((p for p, o in CERTIFICATE_OBJECTS.items() if f"{o:06X}" == tag), None)
+        if not self._authorized or (key_slot and not self._has_place(key_slot)):
+            self._refuse("put", key_slot, NOT_ALLOWED if not self._authorized else NOT_FOUND)
         if len(content) > self._manners.largest_object:
             destroyed = self._manners.oversize_destroys and tag in self._memory.objects
             if destroyed:
                 self._memory.objects[tag] = ""
-            self._refuse("put", place, WRONG_LENGTH, changed=destroyed)
+            self._refuse("put", key_slot, WRONG_LENGTH, changed=destroyed)
         self._memory.objects[tag] = content.hex()
         if tag == f"{CHUID:06X}":
             self._memory.serial = serial_in(content)
-        self._done("put", place, certificate_hash(content) if place else None)
+        self._done("put", key_slot, certificate_hash(content) if key_slot else None)
         return b""
 
     # -- PIN -----------------------------------------------------------------
@@ -299,24 +299,24 @@ class SimulatedCard:
     # -- keys ----------------------------------------------------------------
 
     def _generate(self, apdu: ReceivedCommand) -> bytes:
-        place = f"{apdu.p2:02X}"
+        key_slot = f"{apdu.p2:02X}"
         if not self._authorized:
-            self._refuse("generate", place, NOT_ALLOWED)
-        if not self._has_place(place):
-            self._refuse("generate", place, WRONG_P1P2)
+            self._refuse("generate", key_slot, NOT_ALLOWED)
+        if not self._has_place(key_slot):
+            self._refuse("generate", key_slot, WRONG_P1P2)
         number = inside(apdu.data, 0xAC, 0x80)
         if number not in PRIVATE_KEYS:
-            self._refuse("generate", place, BAD_DATA)
-        self._private[place] = key = PRIVATE_KEYS[number]()
-        self._memory.keys[place] = pem(key)
-        self._done("generate", place, spki_hash(key))
+            self._refuse("generate", key_slot, BAD_DATA)
+        self._private[key_slot] = key = PRIVATE_KEYS[number]()
+        self._memory.keys[key_slot] = pem(key)
+        self._done("generate", key_slot, spki_hash(key))
         return tlv(0x7F49, public_fields(key))
 
     def _metadata(self, apdu: ReceivedCommand) -> bytes:
-        place = f"{apdu.p2:02X}"
-        if place not in self._memory.keys:
+        key_slot = f"{apdu.p2:02X}"
+        if key_slot not in self._memory.keys:
             raise CardRefusal(NO_KEY)
-        key = self._private_key(place)
+        key = self._private_key(key_slot)
         number = card_key(key.public_key()).algorithm
         return tlv(0x01, bytes([number])) + tlv(0x04, public_fields(key))
 
@@ -325,19 +325,19 @@ class SimulatedCard:
             return self._authenticate_host(apdu)
         return self._sign(apdu, f"{apdu.p2:02X}", fresh=fresh)
 
-    def _sign(self, apdu: ReceivedCommand, place: str, *, fresh: bool) -> bytes:
-        if place not in self._memory.keys:
-            self._refuse("sign", place, NO_KEY)
-        key = self._private_key(place)
+    def _sign(self, apdu: ReceivedCommand, key_slot: str, *, fresh: bool) -> bytes:
+        if key_slot not in self._memory.keys:
+            self._refuse("sign", key_slot, NO_KEY)
+        key = self._private_key(key_slot)
         if card_key(key.public_key()).algorithm != apdu.p1:
-            self._refuse("sign", place, BAD_DATA)
+            self._refuse("sign", key_slot, BAD_DATA)
         always = self._manners.strict_9c and apdu.p2 == SIGNATURE
         if apdu.p2 != NO_PIN_PLACE and not (fresh if always else self._pin_verified):
-            self._refuse("sign", place, NOT_ALLOWED)
+            self._refuse("sign", key_slot, NOT_ALLOWED)
         signature = raw_signature(key, inside(apdu.data, 0x7C, 0x81))
         if signature is None:
-            self._refuse("sign", place, BAD_DATA)
-        self._tell("sign", place, spki_hash(key))
+            self._refuse("sign", key_slot, BAD_DATA)
+        self._tell("sign", key_slot, spki_hash(key))
         return tlv(0x7C, tlv(0x82, signature))
 
     def _authenticate_host(self, apdu: ReceivedCommand) -> bytes:
@@ -360,37 +360,40 @@ class SimulatedCard:
 
     def _attest(self, apdu: ReceivedCommand) -> bytes:
         """As YubiKeys do it: a certificate of a key that was made here, by the maker's key."""
-        place = f"{apdu.p1:02X}"
-        if place not in self._memory.keys:
+        key_slot = f"{apdu.p1:02X}"
+        if key_slot not in self._memory.keys:
             raise CardRefusal(NO_KEY)
         return attested(
-            self._private_key(ATTESTING), self._private_key(place), int(self.serial[-8:], 16), place
+            self._private_key(ATTESTING),
+            self._private_key(key_slot),
+            int(self.serial[-8:], 16),
+            key_slot,
         )
 
     def _set_management_key(self, apdu: ReceivedCommand) -> bytes:
         """As YubiKeys do it; only whoever has the key before may."""
         if not self._authorized:
             raise CardRefusal(NOT_ALLOWED)
-        algorithm, place, length, key = *apdu.data[:3], apdu.data[3:]
+        algorithm, key_slot, length, key = *apdu.data[:3], apdu.data[3:]
         fits = algorithm in MANAGEMENT_ALGORITHMS.get(length, ()) and length == len(key)
-        if place != MANAGEMENT_KEY or not fits:
+        if key_slot != MANAGEMENT_KEY or not fits:
             raise CardRefusal(BAD_DATA)
         self._memory.management_key, self._memory.management_algorithm = key.hex(), algorithm
         self._done("set management key")
         return b""
 
-    def _private_key(self, place: str) -> PrivateKey:
-        if place not in self._private:
-            text = self._memory.keys[place].encode("ascii")
+    def _private_key(self, key_slot: str) -> PrivateKey:
+        if key_slot not in self._private:
+            text = self._memory.keys[key_slot].encode("ascii")
             key = load_pem_private_key(text, None, unsafe_skip_rsa_key_validation=True)
             if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-                raise TypeError(f"{self._path} holds a key of another kind in {place}")
-            self._private[place] = key
-        return self._private[place]
+                raise TypeError(f"{self._path} holds a key of another kind in {key_slot}")
+            self._private[key_slot] = key
+        return self._private[key_slot]
 
-    def _has_place(self, place: str) -> bool:
-        retired = int(place, 16) - FIRST_RETIRED
-        return place in FOUR_PLACES or 0 <= retired < self._manners.retired_slots
+    def _has_place(self, key_slot: str) -> bool:
+        retired = int(key_slot, 16) - FIRST_RETIRED
+        return key_slot in FOUR_PLACES or 0 <= retired < self._manners.retired_slots
 
     # -- what is remembered and told -----------------------------------------
 

@@ -68,14 +68,16 @@ def public_fields(key: PrivateKey) -> bytes:
     return tlv(0x81, numbers.n.to_bytes(RSA_BITS // 8, "big")) + tlv(0x82, exponent)
 
 
-def attested(by: PrivateKey, key: PrivateKey, serial: int, place: str) -> bytes:
+def attested(by: PrivateKey, key: PrivateKey, serial: int, key_slot: str) -> bytes:
     """
     Return a certificate (DER) that says which token made the key (Yubico, "PIV attestation").
     """
     der = (b"\x02\x05\x00" if serial >> 31 else b"\x02\x04") + serial.to_bytes(4, "big")
     builder = (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Attestation {place}")]))
+        .subject_name(
+            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Attestation {key_slot}")])
+        )
         .issuer_name(ATTESTER)
         .serial_number(x509.random_serial_number())
         .not_valid_before(FROM)

@@ -41,8 +41,8 @@ class _OneOf(click.ParamType[str]):
         each = ", ".join(
             f"{name}（{shown[0]}）" if shown else name for name, shown in known.items()
         )
-        said = f"{value!r}: 可用的值 / these exist: {each}"
-        return click.BadParameter(said, ctx=ctx, param=param)
+        sentence = f"{value!r}: 可用的值 / these exist: {each}"
+        return click.BadParameter(sentence, ctx=ctx, param=param)
 
 
 class StateFilter(_OneOf):

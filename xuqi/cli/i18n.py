@@ -26,8 +26,8 @@ class Lang(StrEnum):
 
 def spoken(environment: Mapping[str, str]) -> Lang:
     """English where the environment says so, otherwise zh-TW."""
-    said = next((environment[name] for name in _VARIABLES if environment.get(name)), "")
-    return Lang.EN if said.lower().startswith("en") else Lang.ZH
+    named = next((environment[name] for name in _VARIABLES if environment.get(name)), "")
+    return Lang.EN if named.lower().startswith("en") else Lang.ZH
 
 
 def moment(at: datetime | None) -> str:

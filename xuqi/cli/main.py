@@ -150,21 +150,21 @@ def _in_words(error: Exception, lang: Lang) -> str:
     from renewal.errors import ReasonedError  # noqa: PLC0415 - help needs none
     from xuqi.settings import SettingsError  # noqa: PLC0415
 
-    said = str(error)
+    sentence = str(error)
     if isinstance(error, ReasonedError):
         from templates.codes import text  # noqa: PLC0415
 
-        said = (
-            error.said(lang.value)
+        sentence = (
+            error.in_words(lang.value)
             if isinstance(error, SettingsError)
             else text(error.reason, lang.value)
         )
         if error.about:
-            said = f"{error.about}: {said}"
+            sentence = f"{error.about}: {sentence}"
     if lang is Lang.EN:
-        return said
+        return sentence
     kinds = (KINDS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in KINDS)
-    return f"{next(kinds, '拒絕')}：{said}"
+    return f"{next(kinds, '拒絕')}：{sentence}"
 
 
 def _ours() -> tuple[type[Exception], ...]:

@@ -76,7 +76,7 @@ class StoreCollector:
     _decided: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     _codes: Counter[str] = field(default_factory=Counter)
     _delays: dict[str, _Delays] = field(default_factory=dict)
-    _told: Sequence[Metric] = ()
+    _metrics: Sequence[Metric] = ()
     _good_until: float = 0.0
     _alone: threading.Lock = field(default_factory=threading.Lock)
 
@@ -89,12 +89,12 @@ class StoreCollector:
             if began >= self._good_until:
                 try:
                     with self.store.snapshot() as look:
-                        self._told = [*self._standing(look), *self._growing(look)]
+                        self._metrics = [*self._standing(look), *self._growing(look)]
                 except XuqiError:
-                    self._told = ()
+                    self._metrics = ()
                 now = time.monotonic()
                 self._good_until = now + max(GOOD_FOR, SHARE * (now - began))
-            yield from self._told
+            yield from self._metrics
 
     def describe(self) -> Iterable[Metric]:
         return ()  # else registering would ask the store

@@ -110,17 +110,17 @@ class AbsentOperator:
         return False
 
 
-def attending(app: App, place: StationLock, stop: threading.Event) -> Loop:
+def attending(app: App, lock: StationLock, stop: threading.Event) -> Loop:
     """The branch's station without a person: it takes its jobs and publishes pending reports."""
 
     def turn() -> None:
-        if not place.take_for_service():
+        if not lock.take_for_service():
             stop.wait(WAIT.total_seconds())
             return
         try:
-            _attend(app, place, stop)
+            _attend(app, lock, stop)
         finally:
-            place.release()
+            lock.release()
 
     return Loop(f"station {app.settings.branch}", turn, stop)
 
@@ -129,7 +129,7 @@ def attending(app: App, place: StationLock, stop: threading.Event) -> Loop:
 WAIT_FOR_TOKEN = 2.0
 
 
-def _attend(app: App, place: StationLock, stop: threading.Event) -> None:
+def _attend(app: App, lock: StationLock, stop: threading.Event) -> None:
     from xuqi.simulated_readers import card_files, opened_station  # noqa: PLC0415 - of no other component
 
     cards = card_files(app.settings.home)
@@ -138,7 +138,7 @@ def _attend(app: App, place: StationLock, stop: threading.Event) -> None:
     with opened_station(
         app.settings, app.keys, app.clock, app.log, AbsentOperator(), store=app.store
     ) as station:
-        while not stop.is_set() and not place.wanted():
+        while not stop.is_set() and not lock.wanted():
             if card_files(app.settings.home) != cards:
                 return  # to come back with all of them
             _attend_once(station)

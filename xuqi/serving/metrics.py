@@ -124,12 +124,12 @@ class ProcessCollector:
         yield up
 
     def _loops(self) -> Iterator[Metric]:
-        told: Sequence[tuple[str, str, Callable[[Loop], object]]] = (
+        gauges: Sequence[tuple[str, str, Callable[[Loop], object]]] = (
             ("up", "Whether the loop turns.", lambda it: it.thread.is_alive()),
             ("troubled", "Whether its last turn failed; it tries again.", lambda it: it.trouble),
             ("given_up", "Whether it stopped, as most events failed.", lambda it: it.given_up),
         )
-        for name, says, holds in told:
+        for name, says, holds in gauges:
             family = GaugeMetricFamily(f"xuqi_loop_{name}", says, labels=["loop"])
             for loop in self.loops:
                 family.add_metric([loop.name], bool(holds(loop)))
@@ -188,8 +188,8 @@ class Monitor:
             self.meters.registry.register(cast("Collector", collector))
 
     def answer(self, method: str, path: str, headers: Headers, body: bytes) -> HttpAnswer:  # noqa: ARG002 - one of those that answer
-        place = urlsplit(path).path
-        if place == "/metrics":
+        route = urlsplit(path).path
+        if route == "/metrics":
             return HttpAnswer(HTTPStatus.OK, CONTENT_TYPE, generate_latest(self.meters.registry))
-        signs = health(place, self.troubles)
+        signs = health(route, self.troubles)
         return signs or HttpAnswer(HTTPStatus.NOT_FOUND, CONTENT_TYPE, b"404 Not Found\n")

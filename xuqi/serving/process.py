@@ -83,7 +83,7 @@ class Serving:
     timetable: Callable[[App], Timetable] = timetable_of
     stop: threading.Event = field(default_factory=threading.Event)
     loops: list[Loop] = field(default_factory=list)
-    _told: str = ""
+    _written: str = ""
     _advice: str | None = None
     _unwritten: int | None = None  # why not, as errno
     _meters: Meters = field(default_factory=Meters)
@@ -183,8 +183,8 @@ class Serving:
             relays = open_relays(app.settings, app.store, app.log)
             self.loops += [relaying(relay, self.stop) for relay in relays]
         if STATION in self.components and self._has_readers():
-            place = StationLock(app.settings.home, app.settings.branch)
-            self.loops.append(attending(app, place, self.stop))
+            lock = StationLock(app.settings.home, app.settings.branch)
+            self.loops.append(attending(app, lock, self.stop))
         for loop in self.loops:
             loop.thread.start()
         try:
@@ -305,8 +305,8 @@ class Serving:
         names = [loop.name for loop in self.loops]
         if SCHEDULER in self.components:
             names.append(SCHEDULER)
-        told = ", ".join(["xuqi: ready", *addresses, f"process {os.getpid()}"])
-        print(f"{told}: {', '.join(names)}", flush=True)
+        on_signal = ", ".join(["xuqi: ready", *addresses, f"process {os.getpid()}"])
+        print(f"{on_signal}: {', '.join(names)}", flush=True)
         if self._advice is not None:
             log.warning("%s", self._advice)
         lonely = unreachable(self.app.settings)
@@ -329,7 +329,7 @@ class Serving:
             for loop in self.loops
         ]
         text = json.dumps({"process": os.getpid(), "stopped": stopped, "loops": loops})
-        if text != self._told:
+        if text != self._written:
             settings = self.app.settings
             path = status_file(settings.home, self.components, settings.known_as)
             fresh = path.with_suffix(f".{os.getpid()}.new")
@@ -341,7 +341,7 @@ class Serving:
                     log.warning("%s cannot be written: %s", path, error.strerror)
                 self._unwritten = error.errno
                 return
-            self._told, self._unwritten = text, None
+            self._written, self._unwritten = text, None
 
 
 @contextlib.contextmanager
@@ -355,16 +355,16 @@ def only_one(app: App) -> Iterator[None]:
     if not app.settings.store.startswith("sqlite"):
         yield
         return
-    place = ProcessLock(app.settings.home / "serve.lock")
-    if not place.take():
+    lock = ProcessLock(app.settings.home / "serve.lock")
+    if not lock.take():
         raise LockTakenError(
-            f"`xuqi serve` is running on {app.settings.home} already (process {place.holder()}): "
+            f"`xuqi serve` is running on {app.settings.home} already (process {lock.holder()}): "
             "stop it first, or name another folder with --home"
         )
     try:
         yield
     finally:
-        place.release()
+        lock.release()
 
 
 def serve(
@@ -377,13 +377,13 @@ def serve(
     serving = Serving(app, components, timetable)
     serving.check()  # before signals and collector are set for a process that serves
 
-    def told(number: int, _frame: object) -> None:
+    def on_signal(number: int, _frame: object) -> None:
         if number == signal.SIGINT:
             signal.signal(number, signal.SIG_DFL)
         serving.stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, told)
+        signal.signal(number, on_signal)
     lower_priority(components)
     raise_gc_thresholds()
     code = serving.run()

@@ -52,24 +52,24 @@ class PublicSite:
     token: str | None
 
     def answer(self, method: str, path: str, headers: Headers, body: bytes) -> HttpAnswer:
-        place = urlsplit(path).path if path.startswith("/") else path
-        if place == LIVE:
+        route = urlsplit(path).path if path.startswith("/") else path
+        if route == LIVE:
             return _text(HTTPStatus.OK)
-        report = self._message_reported_at(place)
+        report = self._message_reported_at(route)
         if report is not None:
             return self._sms_status(method, report, headers, body)
         answered = ca_http.answer(self.ca, method, path, body) if self.ca else None
         return answered or _text(HTTPStatus.NOT_FOUND)
 
-    def _message_reported_at(self, place: str) -> str | None:
+    def _message_reported_at(self, route: str) -> str | None:
         """
         The message that a status report is about. A proxy may leave the path of the public address
         or take it off.
         """
         before = urlsplit(self.public).path.rstrip("/")
         for start in {SMS_STATUS, f"{before}{SMS_STATUS}"}:
-            if place.startswith(start):
-                return unquote(place.removeprefix(start))
+            if route.startswith(start):
+                return unquote(route.removeprefix(start))
         return None
 
     def _sms_status(self, method: str, message: str, headers: Headers, body: bytes) -> HttpAnswer:
@@ -99,23 +99,23 @@ class PublicSite:
     @retry_on_conflict
     def _on_record(self, message: str, form: list[tuple[str, str]]) -> bool:
         """Answer whether this is a message of ours, and the one that the carrier has of it."""
-        told = read(form)
+        sent = read(form)
         with self.store.transaction() as work:
             row = work.messages.find(message)
-            if row is None or row.carrier_id not in {None, told.carrier_id}:
+            if row is None or row.carrier_id not in {None, sent.carrier_id}:
                 return False
-            reported(work, message, told.report, told.code, carrier_id=told.carrier_id)
+            reported(work, message, sent.report, sent.code, carrier_id=sent.carrier_id)
         return True
 
 
-def health(place: str, troubles: Callable[[], Sequence[str]]) -> HttpAnswer | None:
+def health(route: str, troubles: Callable[[], Sequence[str]]) -> HttpAnswer | None:
     """
     ``/livez``: the process answers. ``/readyz``: it is ready, or what keeps it from that; for the
     bank's own network only, because it names what the process depends on.
     """
-    if place == LIVE:
+    if route == LIVE:
         return _text(HTTPStatus.OK)
-    if place != READY:
+    if route != READY:
         return None
     found = troubles()
     if not found:

@@ -147,6 +147,6 @@ def _pause(short_lives: int) -> None:
     if short_lives <= 1:
         return
     longer = 2 ** min(short_lives - 2, 10)
-    told = signal.sigtimedwait(_STOPS, min(FIRST_PAUSE * longer, LONGEST_PAUSE))
-    if told:
-        sys.exit(_code(-told.si_signo))
+    signalled = signal.sigtimedwait(_STOPS, min(FIRST_PAUSE * longer, LONGEST_PAUSE))
+    if signalled:
+        sys.exit(_code(-signalled.si_signo))

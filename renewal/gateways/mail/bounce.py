@@ -120,8 +120,8 @@ def read_stored(
     head = message_from_bytes(raw[:LONGEST_REPORT])
     if envelope_from is None:
         envelope_from = str(head.get("Return-Path", "none"))
-    told = [str(head[name]) for name in RECIPIENTS if name in head]
-    for recipient in told if envelope_to is None else [envelope_to]:
+    named = [str(head[name]) for name in RECIPIENTS if name in head]
+    for recipient in named if envelope_to is None else [envelope_to]:
         found = read(raw, envelope_from=envelope_from, envelope_to=recipient, keys=keys)
         if found is not None:
             return found

@@ -347,20 +347,20 @@ def _query(url: SplitResult) -> dict[str, str]:
     if url.password is not None:
         raise GatewayAddressError(SettingReason.PASSWORD_IN_URL)
     # A plus is a sign of an address here (RFC 5233), not a blank as in a web form.
-    told = parse_qs(url.query.replace("+", "%2B"), keep_blank_values=True)
-    for name, values in told.items():
+    given = parse_qs(url.query.replace("+", "%2B"), keep_blank_values=True)
+    for name, values in given.items():
         if name not in QUERY:
             raise GatewayAddressError(
                 SettingReason.PART_UNKNOWN.why(part=name, known=", ".join(sorted(QUERY)))
             )
         if len(values) > 1:
             raise GatewayAddressError(SettingReason.PART_TWICE.why(part=name))
-    return {name: value for name, [value] in told.items()}
+    return {name: value for name, [value] in given.items()}
 
 
-def _sender(told: str, around: Surroundings) -> MailSender:
-    named = _NAMED.fullmatch(told.strip())
-    name, address = (named["name"], named["address"]) if named else ("", told)
+def _sender(given: str, around: Surroundings) -> MailSender:
+    named = _NAMED.fullmatch(given.strip())
+    name, address = (named["name"], named["address"]) if named else ("", given)
     if "@" not in address:
         raise GatewayAddressError(SettingReason.NO_SENDER)
     try:
@@ -371,12 +371,12 @@ def _sender(told: str, around: Surroundings) -> MailSender:
 
 
 def _tls(query: dict[str, str], *, with_user: bool) -> Tls:
-    told = query.get("tls", Tls.VERIFY)
-    if told not in set(Tls):
+    given = query.get("tls", Tls.VERIFY)
+    if given not in set(Tls):
         raise GatewayAddressError(SettingReason.PART_UNKNOWN.why(part="tls", known=", ".join(Tls)))
-    if with_user and told in {Tls.OFF, Tls.UNVERIFIED}:
+    if with_user and given in {Tls.OFF, Tls.UNVERIFIED}:
         raise GatewayAddressError(SettingReason.CLEAR_PASSWORD)
-    return Tls(told)
+    return Tls(given)
 
 
 def _check_ca_file(path: str | None) -> None:

@@ -282,13 +282,13 @@ def _code(answer: requests.Response) -> str | None:
 
 def _retry_after(answer: requests.Response) -> timedelta:
     # RFC 9110, 10.2.3: seconds, or a date, which is taken against the carrier's own clock.
-    said = answer.headers.get("Retry-After", "")
+    asked = answer.headers.get("Retry-After", "")
     wait = LATER
     with contextlib.suppress(ValueError, OverflowError, KeyError, TypeError):
-        if said.isdecimal():
-            wait = timedelta(seconds=int(said))
-        elif said:
-            wait = parsedate_to_datetime(said) - parsedate_to_datetime(answer.headers["Date"])
+        if asked.isdecimal():
+            wait = timedelta(seconds=int(asked))
+        elif asked:
+            wait = parsedate_to_datetime(asked) - parsedate_to_datetime(answer.headers["Date"])
     return min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)
 
 

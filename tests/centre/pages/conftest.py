@@ -79,7 +79,7 @@ class Desk:
 
     def release_password(self, customer: int, password: str) -> None:
         """As its owner has set it before."""
-        ReleasePasswords(self.world.house.store).set(customer, USER_CODE, password)
+        ReleasePasswords(self.world.app.store).set(customer, USER_CODE, password)
 
     def watch(self, page: Page) -> None:
         """
@@ -97,7 +97,7 @@ class Desk:
 @pytest.fixture(scope="session")
 def first_world(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
     made = open_sample(tmp_path_factory.mktemp("world") / "home")
-    accounts = Accounts(made.house.store)
+    accounts = Accounts(made.app.store)
     for customer in (1, 2, 3):
         accounts.set_password(customer, USER_CODE, PASSWORD)
     made.close()
@@ -127,9 +127,7 @@ def _pumping(desk: Desk) -> Iterator[None]:
 @pytest.fixture
 def desk(first_world: Scenario, tmp_path: Path) -> Iterator[Desk]:
     world = open_sample(tmp_path / "home", like=first_world)
-    app = centre_app(
-        world.house.store, world.house.centre, world.house.policies, bank=sample_bank()
-    )
+    app = centre_app(world.app.store, world.app.centre, world.app.policies, bank=sample_bank())
     with listening(app, "127.0.0.1", 0) as port:
         desk = Desk(world, f"http://127.0.0.1:{port}")
         with _pumping(desk):

@@ -54,7 +54,7 @@ def test_no_page_has_a_violation(
     found: list[str] = []
     desk.release_password(TOKEN, "Release2026")  # else the terms lead to setting it
     desk.world.enrol(NEWCOMER, PRODUCTS[BROWSER])
-    Accounts(desk.world.house.store).set_password(NEWCOMER, USER_CODE, PASSWORD)
+    Accounts(desk.world.app.store).set_password(NEWCOMER, USER_CODE, PASSWORD)
     submitted = f"/token/renewals/{desk.world.requested(CARD).id}"
     visits = (
         (None, OPEN), (BROWSER, OF_BROWSER), (TOKEN, OF_TOKEN), (CARD, (submitted,)),

@@ -91,7 +91,7 @@ def test_from_the_first_password_to_the_backup_of_the_first_certificate(
 def test_reloaded_half_way_and_pressed_twice_it_goes_on_as_one(
     page: Page, newcomer: Desk, tmp_path: Path
 ) -> None:
-    Accounts(newcomer.world.house.store).set_password(NEWCOMER, USER_CODE, PASSWORD)
+    Accounts(newcomer.world.app.store).set_password(NEWCOMER, USER_CODE, PASSWORD)
     log_in(page, NEWCOMER)
     page.goto(f"/apply?product={PRODUCTS[BROWSER]}")
     page.get_by_role("button", name="開始申請").dblclick()
@@ -118,7 +118,7 @@ def test_reloaded_half_way_and_pressed_twice_it_goes_on_as_one(
 
 
 def test_an_application_begins_by_the_keyboard_alone(page: Page, newcomer: Desk) -> None:
-    Accounts(newcomer.world.house.store).set_password(NEWCOMER, USER_CODE, PASSWORD)
+    Accounts(newcomer.world.app.store).set_password(NEWCOMER, USER_CODE, PASSWORD)
     log_in(page, NEWCOMER)
     tab_to(page, "申請")
     page.keyboard.press("Enter")
@@ -142,7 +142,7 @@ def tab_to(page: Page, words: str) -> None:
 
 @pytest.mark.shows("B01")
 def test_a_program_applies_by_the_api(newcomer: Desk) -> None:
-    Accounts(newcomer.world.house.store).set_password(NEWCOMER, USER_CODE, PASSWORD)
+    Accounts(newcomer.world.app.store).set_password(NEWCOMER, USER_CODE, PASSWORD)
     key = BrowserKey.new()
     with httpx.Client(base_url=f"{newcomer.url}/api/v1") as client:
         client.headers["Authorization"] = f"Bearer {token_of(client, NEWCOMER)}"

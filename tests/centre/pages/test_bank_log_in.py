@@ -61,7 +61,7 @@ class BankDoor:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BankDoor]:
     world = open_sample(tmp_path_factory.mktemp("bank-door") / "home")
-    store = world.house.store
+    store = world.app.store
     with local_issuer(store.clock.now) as issuer:
         provider = OidcProvider(issuer=issuer.url, client=CLIENT, secret=Secret(SECRET.encode()))
         log_in = CustomerLogIn(
@@ -72,7 +72,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BankDoor]:
             user_code_claim="user_code",
         )
         app = centre_app(
-            store, world.house.centre, world.house.policies, bank=sample_bank(), bank_log_in=log_in
+            store, world.app.centre, world.app.policies, bank=sample_bank(), bank_log_in=log_in
         )
         with (
             listening(app, "127.0.0.1", 0) as port,
@@ -149,7 +149,7 @@ def test_a_customer_whom_nobody_has_on_file_is_told_so(
 
 @pytest.mark.shows("C01", "C02")
 def test_the_user_code_of_the_claims_decides_the_role(door: BankDoor) -> None:
-    Accounts(door.world.house.store).add(
+    Accounts(door.world.app.store).add(
         2, "ADMIN2", customer_class=3, operator="administrator", who="root", why="the test's"
     )
     session = door.come(customer_number="customer 2", user_code="admin2")
@@ -198,7 +198,7 @@ def test_where_the_bank_logs_in_there_are_no_passwords_of_ours(door: BankDoor) -
 def test_the_id_token_is_not_readable_in_the_table_of_sessions(door: BankDoor) -> None:
     door.come(customer_number="customer 1", name="A Canary")
 
-    database = door.world.house.store
+    database = door.world.app.store
     with database.engine.connect() as connection:
         bodies = connection.exec_driver_sql("select body from sessions").scalars().all()
 

@@ -29,7 +29,7 @@ def test_a_customer_logs_in_and_sees_the_certificate_to_the_second(page: Page) -
 
 @pytest.mark.shows("C02")
 def test_who_asks_decides_who_may_renew(page: Page, desk: Desk) -> None:
-    accounts = Accounts(desk.world.house.store)
+    accounts = Accounts(desk.world.app.store)
     accounts.add(
         CARD, "clerk7", customer_class=3, operator="user", who="王小美", why="a new colleague"
     )

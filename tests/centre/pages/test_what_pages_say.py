@@ -76,7 +76,7 @@ def test_who_confirms_knows_what_it_costs(desk: Desk, reader: httpx.Client) -> N
     enter(reader, BROWSER)
     renewal = desk.world.requested(BROWSER)
     free = reader.get(f"/renew/{renewal.id}").text
-    with desk.world.house.store.transaction() as work:  # as of a product whose fee is held
+    with desk.world.app.store.transaction() as work:  # as of a product whose fee is held
         work.renewals.change(work.renewals.get(renewal.id), fee_amount=1900, fee_state="quoted")
 
     page = reader.get(f"/renew/{renewal.id}").text

@@ -145,7 +145,7 @@ def test_a_text_that_may_have_been_sent_is_never_followed_by_mail(
     town.weather.sms = lambda _sms: SmsAnswerLost()
     town.add(1, END)
     with monkeypatch.context() as lost:
-        lost.setattr(town.house.gateways.sms, "find", away)
+        lost.setattr(town.app.gateways.sms, "find", away)
         town.turn()
         town.until("2026-03-05 23:00")
         waiting = town.rows("SELECT state FROM messages")

@@ -472,7 +472,7 @@ def test_a_text_whose_answer_was_lost_before_the_holidays_is_found_out_in_time(
     town: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was not sent, and goes with the first step that is urgent."""
-    carrier = town.house.gateways.sms
+    carrier = town.app.gateways.sms
     away, send, find = taipei("2026-02-13 21:00"), carrier.send, carrier.find
 
     def lost(sms: Sms) -> str:
@@ -485,8 +485,8 @@ def test_a_text_whose_answer_was_lost_before_the_holidays_is_found_out_in_time(
             raise GatewayUnavailableError("the carrier is away")
         return find(sms, since=since)
 
-    monkeypatch.setattr(town.house.gateways.sms, "send", lost)
-    monkeypatch.setattr(town.house.gateways.sms, "find", asked)
+    monkeypatch.setattr(town.app.gateways.sms, "send", lost)
+    monkeypatch.setattr(town.app.gateways.sms, "find", asked)
     town.add(1, NEW_YEAR, mail=False, told=30, look=taipei("2026-02-13 20:50"))
 
     town.at("2026-02-13 20:50")

@@ -52,17 +52,17 @@ def connected(tmp_path: Path, carrier: TwilioSimulator, post: MailPeer) -> Itera
     world = open_sample(home)
     carrier.now = world.clock.now
     settings = replace(
-        world.house.settings,
+        world.app.settings,
         sms_url=f"twilio://{ACCOUNT}@{CODES}/{REMINDERS}?base={carrier.url}",
         mail_url=f"smtp://{post.host}:{post.port}?from=bank@example.com&ca_file={post.ca_file}",
     )
-    real = open_gateways(settings, world.clock, world.house.keys)
+    real = open_gateways(settings, world.clock, world.app.keys)
     sms, mail = real.sms, real.mail
     assert isinstance(sms, TwilioSms)
     assert isinstance(mail, SmtpMail)
-    before = world.house.gateways
+    before = world.app.gateways
     outside = Gateways(sms=sms, mail=mail, ca=before.ca, bank=before.bank)
-    world.house = replace(world.house, settings=settings, gateways=outside)
+    world.app = replace(world.app, settings=settings, gateways=outside)
     with closing(sms), closing(mail):
         yield world
     world.close()
@@ -72,8 +72,8 @@ def connected(tmp_path: Path, carrier: TwilioSimulator, post: MailPeer) -> Itera
 def test_reminder_and_code_go_by_twilio_and_the_receipt_by_smtp(
     connected: Scenario, carrier: TwilioSimulator, post: MailPeer
 ) -> None:
-    jobs.scan(connected.house.store, connected.house.policies)
-    jobs.remind(connected.house.store, connected.house.policies)
+    jobs.scan(connected.app.store, connected.app.policies)
+    jobs.remind(connected.app.store, connected.app.policies)
     connected.drain()
     renewal = connected.requested(BROWSER)
     sent = connected.centre.send_code(BROWSER, action="renew", session=SESSION)
@@ -114,8 +114,8 @@ def test_a_carrier_that_is_away_for_days_leaves_the_reminder_to_mail_unless_it_m
     away = [Fault(status=503, code=20503)] * 1_000
     lost = [Fault(reset=True)] * 2  # the texts of two customers
     carrier.faults.extend([*lost, *away] if taken else away)
-    jobs.scan(connected.house.store, connected.house.policies)
-    jobs.remind(connected.house.store, connected.house.policies)
+    jobs.scan(connected.app.store, connected.app.policies)
+    jobs.remind(connected.app.store, connected.app.policies)
 
     connected.drain_over(timedelta(days=3, hours=6), step=timedelta(hours=1))
     mails = [mail for mail in post.received if mail.rcpt_to == [mail_of(BROWSER)]]

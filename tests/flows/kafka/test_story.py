@@ -34,9 +34,9 @@ class OnKafka:
     """Delivers a world's events by its relays and the broker."""
 
     def __init__(self, world: Scenario) -> None:
-        self.house = house = world.house
-        self.relays = open_relays(house.settings, house.store, house.log)
-        self.deliveries: list[ConsumerRunner] = [house.runner(one) for one in house.consumers()]
+        self.app = app = world.app
+        self.relays = open_relays(app.settings, app.store, app.log)
+        self.deliveries: list[ConsumerRunner] = [app.runner(one) for one in app.consumers()]
 
     def drain(self) -> None:
         until(self._is_quiet, self._turn)
@@ -46,7 +46,7 @@ class OnKafka:
             delivery.reader.close()
         for relay in self.relays:
             relay.log.close()  # type: ignore[attr-defined]  # an outlet
-        self.house.log.close()  # type: ignore[attr-defined]
+        self.app.log.close()  # type: ignore[attr-defined]
 
     def _turn(self) -> None:
         for relay in self.relays:
@@ -132,7 +132,7 @@ def test_the_story_ends_on_kafka_as_it_does_on_the_embedded_log(
 
     assert told == expected
     assert [state for _, state, _, _ in told["renewals"]] == ["done"] * 3  # type: ignore[attr-defined]
-    assert set(counts(on_kafka.house).values()) == {0}
+    assert set(counts(on_kafka.app).values()) == {0}
     assert on_kafka.certificate(BROWSER).state == "revoked"
     embedded.close()
 

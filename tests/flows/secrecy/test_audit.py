@@ -32,19 +32,19 @@ def trail(world: Scenario) -> list[tuple[str, str, str]]:
 
 
 def broken(world: Scenario) -> list[int]:
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         return audit.broken_links(look)
 
 
 def with_dead_letter(world: Scenario) -> int:
-    world.house.log.append([TokenDeclined(renewal="R99999999-01", why="?")])
+    world.app.log.append([TokenDeclined(renewal="R99999999-01", why="?")])
     world.drain()
     [(number,)] = world.rows("SELECT max(id) FROM dead_letters")
     return int(number)
 
 
 def fill(world: Scenario) -> None:
-    office = world.house.back_office
+    office = world.app.back_office
     letter = with_dead_letter(world)
     office.ask_change(BROWSER, Change.SUSPEND, who=WHO, why=WHY)
     office.ask_change(BROWSER, Change.RESUME, who=WHO, why=WHY)
@@ -54,7 +54,7 @@ def fill(world: Scenario) -> None:
 
 
 def test_each_action_of_staff_leaves_a_line(world: Scenario) -> None:
-    office = world.house.back_office
+    office = world.app.back_office
     letter = with_dead_letter(world)
 
     for change in Change:
@@ -88,7 +88,7 @@ def test_each_action_of_staff_leaves_a_line(world: Scenario) -> None:
 
 
 def test_no_action_of_the_back_office_is_without_its_test(world: Scenario) -> None:
-    actions = {name for name in dir(world.house.back_office) if not name.startswith("_")}
+    actions = {name for name in dir(world.app.back_office) if not name.startswith("_")}
 
     assert actions - {"store", "policies", "branches"} == {
         "ask_change",
@@ -129,10 +129,10 @@ def test_whoever_does_not_say_who_and_why_does_nothing(world: Scenario, action: 
 
     for who in ("", "  ", "x" * 65):
         with pytest.raises(XuqiError, match="say who"):
-            ACTIONS[action](world.house.back_office, who, WHY)
+            ACTIONS[action](world.app.back_office, who, WHY)
     for why in ("", " \n", "x" * 301):
         with pytest.raises(XuqiError, match="say why"):
-            ACTIONS[action](world.house.back_office, WHO, why)
+            ACTIONS[action](world.app.back_office, WHO, why)
 
     assert trail(world) == []
     assert world.rows("SELECT count(*) FROM events") == before
@@ -141,13 +141,13 @@ def test_whoever_does_not_say_who_and_why_does_nothing(world: Scenario, action: 
 
 def test_what_fails_leaves_no_line(world: Scenario) -> None:
     with pytest.raises(XuqiError, match="no open dead letter"):
-        world.house.back_office.replay_dead_letter(1, who=WHO, why=WHY)
+        world.app.back_office.replay_dead_letter(1, who=WHO, why=WHY)
 
     assert trail(world) == []
 
 
 def test_many_at_once_leave_one_chain(world: Scenario) -> None:
-    office = world.house.back_office
+    office = world.app.back_office
 
     def act(turn: int) -> None:
         office.ask_change(BROWSER, Change.SUSPEND, who=f"teller {turn}", why=WHY)
@@ -163,7 +163,7 @@ def test_many_at_once_leave_one_chain(world: Scenario) -> None:
 def test_the_trail_takes_no_change(world: Scenario, statement: str) -> None:
     fill(world)
 
-    with pytest.raises(ConflictError, match="append-only"), world.house.store.transaction() as work:
+    with pytest.raises(ConflictError, match="append-only"), world.app.store.transaction() as work:
         work.connection.execute(sa.text(statement))
 
     assert broken(world) == []

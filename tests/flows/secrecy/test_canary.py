@@ -96,8 +96,8 @@ def found(world: Scenario, caplog: pytest.LogCaptureFixture, secrets: dict[str, 
 
 def whole_story(world: Scenario) -> None:
     """Everything that touches a datum, with some of what goes wrong."""
-    jobs.scan(world.house.store, world.house.policies)
-    jobs.remind(world.house.store, world.house.policies)
+    jobs.scan(world.app.store, world.app.policies)
+    jobs.remind(world.app.store, world.app.policies)
     world.drain()
     left: list[Outcome] = [SmsRefused(code="30003"), SmsAnswerLost()]
     world.weather.sms = lambda _sms: left.pop() if left else None
@@ -122,7 +122,7 @@ def whole_story(world: Scenario) -> None:
     renewals = [world.requested(TOKEN), world.requested(CARD)]
     world.at_the_branch(world.station(TOKEN, CARD))
     assert [world.renewal(one.id).state for one in renewals] == ["done", "done"]
-    world.house.back_office.ask_change(CARD, Change.REVOKE, who="teller 7", why="asked for")
+    world.app.back_office.ask_change(CARD, Change.REVOKE, who="teller 7", why="asked for")
     world.drain_over()
 
 
@@ -142,7 +142,7 @@ def test_no_secret_and_nothing_personal_is_left_anywhere(
 def test_the_search_would_find_it(world: Scenario, caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("xuqi").error("for %s", PIN)
     (world.home / "stray.txt").write_text(mail_of(BROWSER))
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         decide(work, BROWSER, "fee", "leaked", id_number_of(BROWSER))
 
     secrets = {"PIN": PIN, **personal()}
@@ -210,7 +210,7 @@ def test_no_error_names_what_it_is_about(world: Scenario) -> None:
 
 def _errors(world: Scenario) -> Iterator[XuqiError]:
     def twice() -> None:
-        with world.house.store.transaction() as work:
+        with world.app.store.transaction() as work:
             work.customers.put(customer(work.cipher, BROWSER))
 
     def other_key() -> None:

@@ -56,19 +56,17 @@ def only(names: set[str], home: Path) -> Keys:
 def alone(world: Scenario, component: str) -> App:
     """The installation as that component has it: its own secrets."""
     keys = only(set(RIGHTS[component]), world.home)
-    store = Store(world.house.settings.store, clock=world.clock, cipher=cipher_of(keys))
-    return replace(world.house, keys=keys, store=store)
+    store = Store(world.app.settings.store, clock=world.clock, cipher=cipher_of(keys))
+    return replace(world.app, keys=keys, store=store)
 
 
 @pytest.fixture
 def parted(world: Scenario, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scenario]:
     """Each consumer has a store and keys of its own."""
-    groups = [one.group for one in world.house.consumers()]
+    groups = [one.group for one in world.app.consumers()]
     houses = {group: alone(world, group) for group in groups}
     runners = [
-        house.runner(consumer)
-        for group, house in houses.items()
-        for consumer in house.consumers([group])
+        app.runner(consumer) for group, app in houses.items() for consumer in app.consumers([group])
     ]
 
     def drain() -> None:
@@ -79,8 +77,8 @@ def parted(world: Scenario, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scenari
     yield world
     for runner in runners:
         runner.reader.close()
-    for house in houses.values():
-        house.store.close()
+    for app in houses.values():
+        app.store.close()
 
 
 def test_each_component_does_its_part_with_its_own_secrets_alone(parted: Scenario) -> None:
@@ -95,7 +93,7 @@ def test_each_component_does_its_part_with_its_own_secrets_alone(parted: Scenari
 
 
 def test_what_stations_tell_is_chained_into_the_trail_by_records(parted: Scenario) -> None:
-    code = parted.house.back_office.code_for_station("001", who="lin", why="a new station")
+    code = parted.app.back_office.code_for_station("001", who="lin", why="a new station")
     key = base64.b64encode(bytes(32)).decode()
     asked = EnrolmentRequest(branch="001", public_key=key, code=code)
     with_web = alone(parted, "web").store
@@ -139,8 +137,8 @@ def rotated(world: Scenario, name: str) -> None:
 
 
 def fresh(world: Scenario) -> Store:
-    keys = read_keys(world.house.settings, {})
-    return Store(world.house.settings.store, clock=world.clock, cipher=cipher_of(keys))
+    keys = read_keys(world.app.settings, {})
+    return Store(world.app.settings.store, clock=world.clock, cipher=cipher_of(keys))
 
 
 def test_while_the_column_key_is_replaced_old_and_new_values_are_read(world: Scenario) -> None:
@@ -161,12 +159,12 @@ def test_while_the_column_key_is_replaced_old_and_new_values_are_read(world: Sce
 def test_a_value_of_an_older_version_opens_until_its_key_is_replaced_and_never_then(
     world: Scenario,
 ) -> None:
-    cipher = world.house.store.cipher
+    cipher = world.app.store.cipher
     old = cipher.seal("0912345678", "customers.mobile")
     assert cipher.open_text(old, "customers.mobile", 1) == "0912345678"
 
     rotated(world, "columns")
-    later = cipher_of(read_keys(world.house.settings, {}))
+    later = cipher_of(read_keys(world.app.settings, {}))
     unbound = later.seal("0912345678", "customers.mobile")
 
     with pytest.raises(SealBrokenError, match="bound to no row"):
@@ -174,7 +172,7 @@ def test_a_value_of_an_older_version_opens_until_its_key_is_replaced_and_never_t
 
 
 def test_a_value_of_another_row_does_not_open(world: Scenario) -> None:
-    cipher = world.house.store.cipher
+    cipher = world.app.store.cipher
     theirs = cipher.seal("0912345678", "customers.mobile", 2)
 
     with pytest.raises(SealBrokenError, match="in this row"):
@@ -184,7 +182,7 @@ def test_a_value_of_another_row_does_not_open(world: Scenario) -> None:
 def test_a_code_that_is_under_way_is_right_under_the_pepper_of_before(world: Scenario) -> None:
     sent, digits = world.code()
     rotated(world, "pepper")
-    later = replace(world.house, keys=read_keys(world.house.settings, {}))
+    later = replace(world.app, keys=read_keys(world.app.settings, {}))
 
     answer = later.centre.enter_code(
         sent.challenge, digits, session=SESSION, action="renew", certificate=BROWSER
@@ -197,7 +195,7 @@ def test_a_code_that_was_asked_for_under_the_key_of_before_is_sent(world: Scenar
     asked = world.centre.send_code(BROWSER, action="renew", session=SESSION)
     assert isinstance(asked, CodeSent)
     rotated(world, "codes")
-    world.house = replace(world.house, keys=read_keys(world.house.settings, {}))
+    world.app = replace(world.app, keys=read_keys(world.app.settings, {}))
 
     world.drain()
 
@@ -208,23 +206,23 @@ def test_a_code_of_the_new_keys_is_sent_and_right_where_the_old_ones_were_read_l
     world: Scenario,
 ) -> None:
     for name in ("codes", "pepper"):
-        world.house.keys.ring(name)
+        world.app.keys.ring(name)
         rotated(world, name)
-    newer = replace(world.house, keys=read_keys(world.house.settings, {}))
+    newer = replace(world.app, keys=read_keys(world.app.settings, {}))
 
     sent = newer.centre.send_code(BROWSER, action="renew", session=SESSION)
     world.drain()
 
     assert isinstance(sent, CodeSent)
     [digits] = world.texted()
-    answer = world.house.centre.enter_code(
+    answer = world.app.centre.enter_code(
         sent.challenge, digits, session=SESSION, action="renew", certificate=BROWSER
     )
     assert answer.result == "right"
 
 
 def test_the_audit_trail_goes_on_under_a_new_key_and_never_back(world: Scenario) -> None:
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         audit.write(work, who="T", did="first", object_="o", why="w")
     rotated(world, "audit")
     later = fresh(world)

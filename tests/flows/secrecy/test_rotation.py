@@ -90,7 +90,7 @@ def test_a_rotation_of_the_column_key_that_was_killed_goes_on_where_it_was(
 def reopened(bank: Bank) -> EmbeddedCa:
     """The CA as the next process opens it."""
     with sample.opened(bank.home) as again:
-        ca = again.house.gateways.ca
+        ca = again.app.gateways.ca
         assert isinstance(ca, EmbeddedCa)
         ca.crl()
         return ca
@@ -119,7 +119,7 @@ def test_a_rotation_of_the_cas_passphrase_that_was_killed_goes_on_where_it_was(
 
 
 def test_a_process_that_has_the_passphrase_of_before_goes_on_answering(bank: Bank) -> None:
-    running = bank.house.gateways.ca
+    running = bank.app.gateways.ca
     assert isinstance(running, EmbeddedCa)
     bank.run("keys", "rotate", "ca")
 
@@ -140,7 +140,7 @@ def sample_question(ca: EmbeddedCa) -> bytes:
 
 def reopened_answer(bank: Bank, question: bytes) -> bytes:
     with sample.opened(bank.home) as again:
-        ca = again.house.gateways.ca
+        ca = again.app.gateways.ca
         assert isinstance(ca, EmbeddedCa)
         return ca.ocsp(question)
 
@@ -148,7 +148,7 @@ def reopened_answer(bank: Bank, question: bytes) -> bytes:
 def test_the_roots_key_that_is_kept_elsewhere_opens_with_the_passphrase_of_then(
     bank: Bank,
 ) -> None:
-    ca = bank.house.gateways.ca
+    ca = bank.app.gateways.ca
     assert isinstance(ca, EmbeddedCa)
     kept = ca.root_key()
     ca.take_root_key()
@@ -158,14 +158,14 @@ def test_the_roots_key_that_is_kept_elsewhere_opens_with_the_passphrase_of_then(
     refused = bank.run("keys", "retire", "ca", "1")
 
     with sample.opened(bank.home) as again:
-        later = again.house.gateways.ca
+        later = again.app.gateways.ca
         assert isinstance(later, EmbeddedCa)
         assert later.sign_root_crl(kept)
     assert refused.exit_code == 1
 
 
 def test_mail_of_the_key_of_before_still_bounces_to_us(bank: Bank) -> None:
-    keys = bank.house.keys
+    keys = bank.app.keys
     old = return_address("m-1", key=keys.mail.value, domain="bank.example")
 
     assert bank.run("keys", "rotate", "mail").exit_code == 0

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def test_a_copy_made_while_it_is_used_is_restored_whole(world: Scenario, tmp_path: Path) -> None:
     copy, home = tmp_path / "copy", tmp_path / "restored"
     store = world.home / "store.db"
-    with world.house.store.transaction():  # somebody writes meanwhile
+    with world.app.store.transaction():  # somebody writes meanwhile
         made = back_up(world.home, copy, first=store, at=world.clock.now())
 
     put_back = restore(copy, home)
@@ -68,7 +68,7 @@ def test_nothing_is_overwritten(world: Scenario, tmp_path: Path) -> None:
 def test_what_happened_after_an_older_copy_is_found_by_code(
     world: Scenario, tmp_path: Path
 ) -> None:
-    before = list(reconcile(world.house))
+    before = list(reconcile(world.app))
     copy = tmp_path / "copy"
     back_up(world.home, copy, first=world.home / "store.db", at=world.clock.now())
     payment = world.paid()
@@ -80,7 +80,7 @@ def test_what_happened_after_an_older_copy_is_found_by_code(
     shutil.copy2(copy / "home" / "store.db", world.home / "store.db")
 
     older = open_sample(world.home, found_at=now)
-    found = {(one.code, one.key.partition("/")[0]) for one in reconcile(older.house)}
+    found = {(one.code, one.key.partition("/")[0]) for one in reconcile(older.app)}
     older.close()
 
     assert before == []
@@ -91,11 +91,11 @@ def test_what_happened_after_an_older_copy_is_found_by_code(
 
 def test_a_fee_that_the_bank_never_took_is_found(world: Scenario) -> None:
     renewal = world.requested(CARD)
-    with world.house.store.transaction() as work:
+    with world.app.store.transaction() as work:
         row = work.renewals.get(renewal.id)
         work.renewals.change(row, fee_state="held")
 
-    found = list(reconcile(world.house))
+    found = list(reconcile(world.app))
 
     assert [(one.code, one.key) for one in found] == [
         (ReconcileReason.BANK_DID_LESS, f"{renewal.id}/hold")

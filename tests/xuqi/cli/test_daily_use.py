@@ -86,7 +86,7 @@ def test_a_renewal_is_started_by_staff_and_the_audit_trail_says_who_and_why(bank
     result = bank.run("renewals", "start", "1", "--who", "T01", "--why", "asked at the counter")
 
     assert result.exit_code == 0, result.output
-    with bank.house.store.snapshot() as look:
+    with bank.app.store.snapshot() as look:
         trail = list(audit.entries(look))
     assert [(row["who"], row["did"], row["why"]) for row in trail] == [
         ("T01", "start renewal", "asked at the counter")
@@ -179,7 +179,7 @@ def test_staff_suspend_resume_and_revoke(bank: Bank) -> None:
         seen += states()
 
     assert seen == ["suspended", "active", "revoked"]
-    with bank.house.store.snapshot() as look:
+    with bank.app.store.snapshot() as look:
         assert [row["did"] for row in audit.entries(look)] == [
             "suspend",
             "resume",
@@ -252,7 +252,7 @@ def test_messages_are_listed_masked_and_shown_with_their_local_text(bank: Bank) 
 
 
 def test_whom_no_message_reaches_is_on_the_call_list(bank: Bank) -> None:
-    with bank.house.store.transaction() as work:
+    with bank.app.store.transaction() as work:
         customer = work.customers.get(BROWSER)
         work.customers.change(customer, mobile_bad="21614", mail_bad="5.1.1")
     bank.run("scan")
@@ -298,7 +298,7 @@ def test_events_are_shown_in_their_order(bank: Bank) -> None:
 
 
 def a_dead_letter(bank: Bank) -> int:
-    with bank.house.store.transaction() as work:
+    with bank.app.store.transaction() as work:
         work.emit(ReminderDue(certificate=99, customer=99, planned=sample.MONDAY))
     bank.drain()
     [row] = bank.listed("dead-letters", "list")
@@ -367,7 +367,7 @@ def test_what_nobody_has_read_is_told_again_from_its_first_event_on(bank: Bank) 
     embedded = bank.run("events", "relay-again", *staff)
     bank.environment["XUQI_LOG_URL"] = "kafka://127.0.0.1:1"  # none is asked
     newest = bank.listed("events", "tail")[-1]["position"]
-    with bank.house.store.transaction() as work:
+    with bank.app.store.transaction() as work:
         for lane in LANES:
             advance(work, lane, newest)
 
@@ -388,7 +388,7 @@ def test_what_nobody_has_read_is_told_again_from_its_first_event_on(bank: Bank) 
 
 
 def relays_of(bank: Bank) -> list[int]:
-    with bank.house.store.snapshot() as look:
+    with bank.app.store.snapshot() as look:
         return [position_of(look, lane) for lane in LANES]
 
 
@@ -458,7 +458,7 @@ def test_certificates_come_in_from_a_folder_after_a_dry_run(bank: Bank, tmp_path
     (folder / "note.pem").write_text("this is no certificate")
 
     anchor = tmp_path / "root.crt"
-    anchor.write_bytes(bank.house.gateways.ca.root_certificate)  # type: ignore[attr-defined]
+    anchor.write_bytes(bank.app.gateways.ca.root_certificate)  # type: ignore[attr-defined]
     asked = ("--product", "securities-browser", "--issuer", str(anchor))
 
     tried = bank.run("import", "certificates", str(folder), *asked, "--dry-run")
@@ -479,7 +479,7 @@ def test_a_file_that_is_not_there_is_a_usage_error(bank: Bank) -> None:
 
 
 def _other_certificate(bank: Bank) -> bytes:
-    ca: Any = bank.house.gateways.ca
+    ca: Any = bank.app.gateways.ca
     der: bytes = ca.issuing_certificate
     assert x509.load_der_x509_certificate(der).serial_number
     return der

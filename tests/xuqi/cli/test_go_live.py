@@ -16,7 +16,7 @@ WHO = ("--who", "test", "--why", "the first day")
 def remind(bank: Bank) -> list[str]:
     """Bodies of what truly goes out at this moment."""
     for job in (jobs.scan, jobs.remind):
-        job(bank.house.store, bank.house.policies)
+        job(bank.app.store, bank.app.policies)
     bank.drain()
     path = bank.home / "outside" / "sms.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -37,7 +37,7 @@ def test_the_preview_says_what_then_goes_out(bank: Bank) -> None:
 
 
 def test_the_preview_writes_nothing_and_names_what_is_held_back(bank: Bank) -> None:
-    with bank.house.store.transaction() as work:
+    with bank.app.store.transaction() as work:
         work.customers.change(work.customers.get(1), opted_out=True)
 
     said = bank.run("messages", "preview", "--days", "6", lang="zh-TW")

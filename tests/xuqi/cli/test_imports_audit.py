@@ -21,7 +21,7 @@ def test_an_import_is_in_the_audit_trail_and_a_dry_run_is_not(tmp_path: Path) ->
     with sample.opened(tmp_path / "bank") as bank:
         bank.run("import", "customers", str(file), "--dry-run")
         bank.run("import", "customers", str(file))
-        with bank.house.store.snapshot() as look:
+        with bank.app.store.snapshot() as look:
             lines = look.connection.execute(
                 sa.select(audit.c.who, audit.c.did, audit.c.object)
             ).all()

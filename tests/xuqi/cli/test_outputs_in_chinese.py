@@ -47,7 +47,7 @@ COMMANDS = (
 def lived(bank: Bank) -> Bank:
     """With a renewal, messages, and lines of the audit trail."""
     for job in (jobs.scan, jobs.remind):
-        job(bank.house.store, bank.house.policies)
+        job(bank.app.store, bank.app.policies)
     bank.drain()
     bank.run("renewals", "start", "1", *WHO)
     bank.run("certificates", "suspend", "1", *WHO)

@@ -55,9 +55,9 @@ def bank(tmp_path: Path, carrier: TwilioSimulator) -> Iterator[Bank]:
 
 @contextmanager
 def listening(bank: Bank) -> Iterator[None]:
-    settings = bank.house.settings
+    settings = bank.app.settings
     site = public_site.PublicSite(
-        store=bank.house.store, public=settings.public, ca=None, token=TOKEN
+        store=bank.app.store, public=settings.public, ca=None, token=TOKEN
     )
     with http.listening(public_site.application(site), settings.host, settings.port):
         yield
@@ -97,7 +97,7 @@ def test_an_undelivered_one_goes_by_mail_and_its_number_is_not_used_again(
     bank.drain()
 
     assert states(bank) == [("sms", "undelivered"), ("mail", "handed over")]
-    with bank.house.store.snapshot() as look:
+    with bank.app.store.snapshot() as look:
         assert look.customers.get(BROWSER).mobile_bad == str(LANDLINE)
 
 
@@ -127,7 +127,7 @@ def test_a_report_that_is_faster_than_the_carriers_own_answer_counts(
 ) -> None:
     sid = sent(carrier)
     [listed] = bank.listed("messages", "list")
-    with bank.house.store.transaction() as work:  # as it was while the answer was on its way
+    with bank.app.store.transaction() as work:  # as it was while the answer was on its way
         row = work.messages.get(listed["id"])
         work.messages.change(row, state="claimed", handed_at=None, carrier_id=None)
 
@@ -143,7 +143,7 @@ def test_what_is_forged_unsigned_unknown_or_of_another_message_is_refused(
     sid = sent(carrier)
     message = carrier.messages[sid]
     url = message.form["StatusCallback"]
-    elsewhere = f"{bank.house.settings.public}/sms-status/M-unknown"
+    elsewhere = f"{bank.app.settings.public}/sms-status/M-unknown"
     form = callback_form(sid, "undelivered", message.form, LANDLINE)
     foreign = callback_form("SM" + "0" * 32, "undelivered", message.form, LANDLINE)
 

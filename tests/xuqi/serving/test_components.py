@@ -75,9 +75,9 @@ def test_a_room_that_cannot_be_is_a_usage_error(
 def test_a_consumer_opens_of_the_world_outside_what_it_uses(
     tmp_path: Path, group: str, uses: set[str]
 ) -> None:
-    house = bootstrap(Settings(home=tmp_path))
-    with closing(house.store):
-        (consumer,) = house.consumers({group})
+    app = bootstrap(Settings(home=tmp_path))
+    with closing(app.store):
+        (consumer,) = app.consumers({group})
 
     assert consumer.group == group
     assert opened_outside(tmp_path) == uses

@@ -65,8 +65,8 @@ def test_a_full_disk_keeps_what_is_told_of_a_process_and_ends_nothing(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    house = bootstrap(Settings(home=tmp_path))
-    serving, record = Serving(house, ("otp",)), status_file(tmp_path, ("otp",))
+    app = bootstrap(Settings(home=tmp_path))
+    serving, record = Serving(app, ("otp",)), status_file(tmp_path, ("otp",))
     with monkeypatch.context() as patched:
         patched.setattr("pathlib.Path.write_text", full)
         serving._record()
@@ -78,7 +78,7 @@ def test_a_full_disk_keeps_what_is_told_of_a_process_and_ends_nothing(
 
     assert (before, record.exists()) == (False, True)
     assert len([one for one in said if "No space left on device" in one]) == 1
-    house.store.close()
+    app.store.close()
 
 
 def test_what_is_away_for_a_while_is_waited_for_and_its_trouble_ends(

@@ -62,7 +62,7 @@ def value(found: Samples, name: str, **labels: str) -> float:
 
 
 def figures(bank: Bank) -> StoreCollector:
-    return StoreCollector(bank.house.store, bank.house.policies)
+    return StoreCollector(bank.app.store, bank.app.policies)
 
 
 def on_kafka(behind: int = 0, *, silent: bool = False) -> Backlog:
@@ -114,14 +114,14 @@ def test_what_waits_is_counted_for_each_consumer(bank: Bank) -> None:
 
 
 def test_on_kafka_the_broker_says_how_far_they_are_behind(bank: Bank) -> None:
-    of = StoreCollector(bank.house.store, bank.house.policies, on_kafka(behind=7))
+    of = StoreCollector(bank.app.store, bank.app.policies, on_kafka(behind=7))
     bank.run("scan")
 
     assert value(told(of), "xuqi_consumer_lag_events", consumer="reminders") == 7
 
 
 def test_a_silent_broker_leaves_no_lag_and_takes_nothing_else_along(bank: Bank) -> None:
-    of = StoreCollector(bank.house.store, bank.house.policies, on_kafka(silent=True))
+    of = StoreCollector(bank.app.store, bank.app.policies, on_kafka(silent=True))
 
     found = told(of)
 
@@ -229,9 +229,9 @@ def test_a_database_that_is_away_leaves_no_old_figures(
 ) -> None:
     of = figures(bank)
     assert told(of)
-    monkeypatch.setattr(bank.house.store, "snapshot", _away)
+    monkeypatch.setattr(bank.app.store, "snapshot", _away)
 
-    process = ProcessCollector(home=bank.home, store=bank.house.store, loops=())
+    process = ProcessCollector(home=bank.home, store=bank.app.store, loops=())
     monitor = Monitor(meters=Meters(), troubles=list, collectors=(process,))
     status, _, body, _ = monitor.answer("GET", "/metrics", {}, b"")
 
@@ -308,8 +308,8 @@ def expressions() -> Iterator[str]:
 
 def families(bank: Bank) -> dict[str, set[str]]:
     """The names under which each metric's series are told."""
-    of = StoreCollector(bank.house.store, bank.house.policies, on_kafka())
-    process = ProcessCollector(home=bank.home, store=bank.house.store, loops=())
+    of = StoreCollector(bank.app.store, bank.app.policies, on_kafka())
+    process = ProcessCollector(home=bank.home, store=bank.app.store, loops=())
     found = [*of.collect(), *process.collect(), *Meters().registry.collect()]
     return {one.name: {one.name + end for end in SERIES[one.type]} for one in found}
 

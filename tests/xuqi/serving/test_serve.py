@@ -98,14 +98,14 @@ def pem(path: Path, kind: str, der: bytes) -> str:
 
 
 def state_of(bank: Bank, certificate: int) -> str:
-    with bank.house.store.snapshot() as look:
+    with bank.app.store.snapshot() as look:
         return look.certificates.get(certificate).state
 
 
 def test_it_serves_crl_and_ocsp_which_openssl_verifies_while_its_consumers_work(
     bank: Bank, tmp_path: Path
 ) -> None:
-    with bank.house.store.snapshot() as look:
+    with bank.app.store.snapshot() as look:
         row = look.certificates.get(sample.BROWSER)
         mine = look.cipher.open(row.der_sealed, "certificates.der", row.id)
     leaf = pem(tmp_path / "leaf.pem", "x509", mine)

@@ -45,8 +45,8 @@ def bank(tmp_path: Path) -> Iterator[Bank]:
 
 
 def copied(bank: Bank) -> None:
-    ca: Any = bank.house.gateways.ca
-    with bank.house.store.transaction() as work:
+    ca: Any = bank.app.gateways.ca
+    with bank.app.store.transaction() as work:
         product = work.certificates.get(sample.BROWSER).product
         for number in range(2, MANY + 1):
             key = ec.generate_private_key(ec.SECP256R1()).public_key()
@@ -58,7 +58,7 @@ def copied(bank: Bank) -> None:
 
 
 def asked_at_once(bank: Bank, numbers: range) -> None:
-    with bank.house.store.transaction() as work:
+    with bank.app.store.transaction() as work:
         for number in numbers:
             change_requested(work, work.certificates.get(number), Change.REVOKE)
 

@@ -112,7 +112,7 @@ def test_told_to_stop_it_ends_well_with_what_is_in_hand_settled(bank: Bank, to_a
 
     assert (code, said) == (0, "xuqi: stopped"), complaints
     assert not Path(f"/proc/{worker}").exists()
-    with bank.house.store.snapshot() as look:
+    with bank.app.store.snapshot() as look:
         assert (
             look.connection.exec_driver_sql(
                 "SELECT count(*) FROM inbox WHERE state NOT IN ('settled', 'parked')"

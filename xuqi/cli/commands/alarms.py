@@ -86,8 +86,8 @@ def end(context: CliContext, alarm: str, ruling: str | None, *, who: str, why: s
     from back_office.messaging import Messaging  # noqa: PLC0415 - help needs none
     from renewal.store.alarms import Ruling  # noqa: PLC0415
 
-    said = Ruling(ruling) if ruling else None
-    Messaging(context.store).end_alarm(alarm, said, who=who, why=why)
+    verdict = Ruling(ruling) if ruling else None
+    Messaging(context.store).end_alarm(alarm, verdict, who=who, why=why)
     context.say(f"{alarm}：已結束", f"{alarm}: ended")
 
 

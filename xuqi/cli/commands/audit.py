@@ -64,21 +64,21 @@ def verify(ctx: click.Context, context: CliContext, *, as_json: bool) -> None:
     from renewal.store.audit_heads import AuditHeads  # noqa: PLC0415
 
     heads = AuditHeads(context.settings.audit_file)
-    told = heads.told()
+    noted = heads.noted()
     with context.store.snapshot() as look:
-        broken, lost = audit.broken_links(look), audit.lost(look, told)
+        broken, lost = audit.broken_links(look), audit.lost(look, noted)
         count = sum(1 for _ in audit.entries(look))
     lines = [
         context.lang.pick(
             f"{count:,} 筆；改寫 {len(broken)}、截斷 {len(lost)}；"
-            f"對外記錄 {len(told):,} 筆（{heads.path}）",
+            f"對外記錄 {len(noted):,} 筆（{heads.path}）",
             f"{count:,} lines; {len(broken)} changed, {len(lost)} cut off; "
-            f"{len(told):,} told outside ({heads.path})",
+            f"{len(noted):,} told outside ({heads.path})",
         )
     ]
     lines += [f"  {number}" for number in sorted({*broken, *lost})[:100]]
     context.print_result(
-        {"lines": count, "changed": broken, "cut_off": lost, "told_outside": len(told)},
+        {"lines": count, "changed": broken, "cut_off": lost, "told_outside": len(noted)},
         lines,
         as_json=as_json,
     )

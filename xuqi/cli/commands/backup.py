@@ -40,5 +40,5 @@ def command(context: CliContext, folder: Path, *, as_json: bool) -> None:
                 "the database is on PostgreSQL: back it up by pg_dump (docs/operations/backup.md)",
             )
         )
-    told = {"folder": str(folder), "files": done.files, "bytes": done.bytes}
-    context.print_result(told, lines, as_json=as_json)
+    values = {"folder": str(folder), "files": done.files, "bytes": done.bytes}
+    context.print_result(values, lines, as_json=as_json)

@@ -34,8 +34,8 @@ def show(context: CliContext, *, as_json: bool) -> None:
     rows = [(key, getattr(bank.details, field)) for key, field in KEYS.items()]
     rows += [(f"branches {one.code}", one.zh) for one in bank.details.branches]
     where = bank.folder or context.lang.pick("（虛構的銀行）", "(the invented bank)")
-    told = {"folder": bank.folder and str(bank.folder), **asdict(bank.details)}
-    context.print_result(told, [str(where), *table(("", ""), rows)[1:]], as_json=as_json)
+    values = {"folder": bank.folder and str(bank.folder), **asdict(bank.details)}
+    context.print_result(values, [str(where), *table(("", ""), rows)[1:]], as_json=as_json)
 
 
 @command.command(help="寫出有註解的 bank.toml 樣本。\n\nWrite a commented sample of bank.toml.")

@@ -33,14 +33,14 @@ def crl(context: CliContext, file: Path, *, root: bool, pem: bool, as_json: bool
     ca = _embedded(context)
     found = x509.load_der_x509_crl(ca.root_crl() if root else ca.crl())
     _replace(file, found.public_bytes(Encoding.PEM if pem else Encoding.DER))
-    told = {
+    values = {
         "file": str(file),
         "entries": len(found),
         "this_update": found.last_update_utc,
         "next_update": found.next_update_utc,
     }
     line = context.lang.pick(f"{file}：{len(found)} 筆", f"{file}: {len(found)} entries")
-    context.print_result(told, [line], as_json=as_json)
+    context.print_result(values, [line], as_json=as_json)
 
 
 @command.command(
@@ -57,13 +57,13 @@ def ocsp(ctx: click.Context, context: CliContext, serial: str, *, as_json: bool)
         number = int(serial.replace(":", ""), 16)
     except ValueError as error:
         raise click.BadParameter(f"{serial!r} is no serial in hex", param_hint="SERIAL") from error
-    told = _ask(_embedded(context), number)
+    values = _ask(_embedded(context), number)
     zh = {"GOOD": "有效", "REVOKED": "已廢止或暫禁", "UNKNOWN": "不是這個機構簽發的"}
-    line = context.lang.pick(zh[told["status"]], told["status"].lower())
-    if told["reason"]:
-        line += f" ({told['reason']}, {told['revoked_at']})"
-    context.print_result(told, [line], as_json=as_json)
-    if told["status"] != "GOOD":
+    line = context.lang.pick(zh[values["status"]], values["status"].lower())
+    if values["reason"]:
+        line += f" ({values['reason']}, {values['revoked_at']})"
+    context.print_result(values, [line], as_json=as_json)
+    if values["status"] != "GOOD":
         ctx.exit(REFUSED)
 
 

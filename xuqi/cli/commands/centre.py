@@ -75,8 +75,8 @@ def terms(context: CliContext, product: str, *, as_json: bool) -> None:
 
     context.policies.of(product)
     found = terms_of(product, "en" if context.lang.value == "en" else "zh-TW")
-    told = {"product": product, "version": found.version, "sha256": found.sha256.hex()}
-    context.print_result(told | {"text": found.text}, found.text.splitlines(), as_json=as_json)
+    values = {"product": product, "version": found.version, "sha256": found.sha256.hex()}
+    context.print_result(values | {"text": found.text}, found.text.splitlines(), as_json=as_json)
 
 
 @command.command(help="客戶看得到的經過。\n\nWhat became of it, as its customer sees it.")
@@ -128,11 +128,11 @@ def code(
     answer = context.centre.send_code(number, action=action, session=session)
     if isinstance(answer, CodeNotSent):
         refuse_for(context, answer)
-    told = {"challenge": answer.challenge, "seconds": answer.seconds, "to": answer.to}
+    values = {"challenge": answer.challenge, "seconds": answer.seconds, "to": answer.to}
     to = ", ".join(answer.to)
     zh, en = f"送往 {to}，{answer.seconds} 秒內有效", f"to {to}, good for {answer.seconds} seconds"
     line = f"{answer.challenge}: {context.lang.pick(zh, en)}"
-    context.print_result(told, [line], as_json=as_json)
+    context.print_result(values, [line], as_json=as_json)
 
 
 # --- revoke, suspend ------------------------------------------------------------------------------
@@ -208,8 +208,8 @@ def pay(context: CliContext, certificate: str, *, as_json: bool) -> None:
     answer = context.centre.pay(row.id)
     if isinstance(answer, CodeNotSent):
         refuse_for(context, answer)
-    told = {"payment": answer.id, "amount": answer.amount, "state": answer.state}
-    context.print_result(told, [f"{answer.id}: NT${answer.amount:,}"], as_json=as_json)
+    values = {"payment": answer.id, "amount": answer.amount, "state": answer.state}
+    context.print_result(values, [f"{answer.id}: NT${answer.amount:,}"], as_json=as_json)
 
 
 @command.command(help="繳費狀態。\n\nA customer's payments, the newest first.")

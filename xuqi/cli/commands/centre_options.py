@@ -26,8 +26,8 @@ def answered(context: CliContext, answer: CodeAnswer | CodeNotSent, *, as_json: 
     if isinstance(answer, CodeNotSent):
         refuse_for(context, answer)
     zh = {"right": "正確", "wrong": "錯誤", "expired": "已失效", "locked": "已鎖定"}[answer.result]
-    told = {"said": answer.result.value, "tries_left": answer.tries_left}
-    context.print_result(told, [context.lang.pick(zh, answer.result.value)], as_json=as_json)
+    values = {"said": answer.result.value, "tries_left": answer.tries_left}
+    context.print_result(values, [context.lang.pick(zh, answer.result.value)], as_json=as_json)
     if answer.result != "right":
         raise click.exceptions.Exit(REFUSED)
 
@@ -35,5 +35,5 @@ def answered(context: CliContext, answer: CodeAnswer | CodeNotSent, *, as_json: 
 def refuse_for(context: CliContext, answer: CodeNotSent) -> NoReturn:
     from xuqi.cli.translations import reason  # noqa: PLC0415 - help needs none
 
-    said = reason(context.lang, answer.why)
-    context.refuse(f"不能辦理：{said}", f"refused: {said}")
+    sentence = reason(context.lang, answer.why)
+    context.refuse(f"不能辦理：{sentence}", f"refused: {sentence}")

@@ -35,8 +35,8 @@ def request(context: CliContext, certificate: str, branch: str | None, *, as_jso
     context.record("request at the centre", f"certificate {row.id}")
     answer = context.centre.request(row.id, branch=branch)
     if not isinstance(answer, Renewal):
-        said = reason(context.lang, answer.why())
-        context.refuse(f"不能更新：{said}", f"refused: {said}")
+        sentence = reason(context.lang, answer.why())
+        context.refuse(f"不能更新：{sentence}", f"refused: {sentence}")
     _print(context, answer, as_json=as_json)
 
 
@@ -57,8 +57,8 @@ def apply(context: CliContext, customer: int, product: str, *, as_json: bool) ->
     context.record("apply at the centre", f"customer {customer}")
     answer = context.centre.apply(customer, product)
     if not isinstance(answer, Renewal):
-        said = reason(context.lang, answer.why())
-        context.refuse(f"不能申請：{said}", f"refused: {said}")
+        sentence = reason(context.lang, answer.why())
+        context.refuse(f"不能申請：{sentence}", f"refused: {sentence}")
     _print(context, answer, as_json=as_json)
 
 
@@ -165,8 +165,8 @@ def import_(context: CliContext, file: Path, customer: int, *, as_json: bool) ->
     line = lines.get(found.serial)
     if line is None:
         context.refuse("不是這位客戶的憑證", "it is no certificate of this customer's")
-    told = {"certificate": line.certificate, "serial": line.serial, "state": line.state.value}
-    context.print_result(told, [f"{line.serial}: {line.state.value}"], as_json=as_json)
+    values = {"certificate": line.certificate, "serial": line.serial, "state": line.state.value}
+    context.print_result(values, [f"{line.serial}: {line.state.value}"], as_json=as_json)
 
 
 @click.command(
@@ -226,8 +226,8 @@ def _print(context: CliContext, row: Renewal, *, as_json: bool) -> None:
     from xuqi.cli import translations  # noqa: PLC0415
 
     state = translations.state(context.lang, RenewalState(row.state))
-    told = {"renewal": row.id, "certificate": row.certificate, "state": row.state}
-    context.print_result(told, [f"{row.id}: {state}"], as_json=as_json)
+    values = {"renewal": row.id, "certificate": row.certificate, "state": row.state}
+    context.print_result(values, [f"{row.id}: {state}"], as_json=as_json)
 
 
 COMMANDS = (apply, request, confirm, collect, decline, import_, export)

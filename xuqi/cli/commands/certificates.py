@@ -82,14 +82,14 @@ def show(context: CliContext, certificate: str, *, as_json: bool) -> None:
 
     with context.store.snapshot() as look:
         row = certificate_named(look, certificate)
-        told = {**_as_dict(row), **_from_der(look, row), **_holder(look, row)}
+        values = {**_as_dict(row), **_from_der(look, row), **_holder(look, row)}
         at = look.at
     context.record("read certificate", f"certificate {row.id}")
-    lines = _lines(context, told, at)
-    context.print_result({"queried_at": at, **told}, lines, as_json=as_json)
+    lines = _lines(context, values, at)
+    context.print_result({"queried_at": at, **values}, lines, as_json=as_json)
 
 
-def _lines(context: CliContext, told: dict[str, Any], at: datetime) -> list[str]:
+def _lines(context: CliContext, values: dict[str, Any], at: datetime) -> list[str]:
     from schema import roc  # noqa: PLC0415 - help needs none
     from xuqi.cli import translations  # noqa: PLC0415
 
@@ -97,21 +97,24 @@ def _lines(context: CliContext, told: dict[str, Any], at: datetime) -> list[str]
     rows = [
         # C05, C09: the day of the query in the ROC calendar, the validity Gregorian with its time.
         (pick("查詢日期", "queried on (ROC)"), roc.short(at)),
-        (pick("憑證", "certificate"), told["id"]),
-        (pick("序號", "serial"), told["serial"]),
-        (pick("主體", "subject"), told["subject"]),
-        (pick("簽發者", "issuer"), told["issuer"]),
-        (pick("有效起", "valid from"), moment(told["not_before"])),
-        (pick("有效迄", "valid to"), moment(told["not_after"])),
-        (pick("狀態", "state"), translations.state(context.lang, CertificateState(told["state"]))),
-        (pick("產品", "product"), told["product"]),
-        (pick("客戶", "customer"), told["customer"] or "-"),
-        (pick("身分證字號", "ID number"), told["id_number"]),
-        (pick("行動電話", "mobile"), told["mobile"]),
-        (pick("電子郵件", "mail"), told["mail"]),
-        (pick("載具序號", "token"), told["token_serial"] or "-"),
-        (pick("由展期產生", "made by renewal"), told["renewal"] or "-"),
-        (pick("下次提醒檢查", "next reminder check"), moment(told["remind_at"])),
+        (pick("憑證", "certificate"), values["id"]),
+        (pick("序號", "serial"), values["serial"]),
+        (pick("主體", "subject"), values["subject"]),
+        (pick("簽發者", "issuer"), values["issuer"]),
+        (pick("有效起", "valid from"), moment(values["not_before"])),
+        (pick("有效迄", "valid to"), moment(values["not_after"])),
+        (
+            pick("狀態", "state"),
+            translations.state(context.lang, CertificateState(values["state"])),
+        ),
+        (pick("產品", "product"), values["product"]),
+        (pick("客戶", "customer"), values["customer"] or "-"),
+        (pick("身分證字號", "ID number"), values["id_number"]),
+        (pick("行動電話", "mobile"), values["mobile"]),
+        (pick("電子郵件", "mail"), values["mail"]),
+        (pick("載具序號", "token"), values["token_serial"] or "-"),
+        (pick("由展期產生", "made by renewal"), values["renewal"] or "-"),
+        (pick("下次提醒檢查", "next reminder check"), moment(values["remind_at"])),
     ]
     return [f"{name}: {value}" for name, value in rows]
 
@@ -121,8 +124,8 @@ def _as_dict(row: Certificate) -> dict[str, Any]:
         "id", "customer", "product", "slot", "token_serial", "serial", "not_before", "not_after",
         "state", "renewal", "announced_at", "left_at", "told", "remind_at",
     )  # fmt: skip
-    told = {name: getattr(row, name) for name in names}
-    return {**told, "certificate_sha256": row.certificate_sha256.hex()}
+    values = {name: getattr(row, name) for name in names}
+    return {**values, "certificate_sha256": row.certificate_sha256.hex()}
 
 
 def _from_der(look: UnitOfWork, row: Certificate) -> dict[str, Any]:

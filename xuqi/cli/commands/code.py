@@ -49,15 +49,15 @@ def send(
     context.record("send code", f"certificate {row.id}", f"to {action}")
     answer = context.centre.send_code(row.id, action=action, session=session)
     if isinstance(answer, CodeNotSent):
-        said = reason(context.lang, answer.why)
-        context.refuse(f"不發送：{said}", f"not sent: {said}")
+        sentence = reason(context.lang, answer.why)
+        context.refuse(f"不發送：{sentence}", f"not sent: {sentence}")
     to = ", ".join(answer.to)
     line = context.lang.pick(
         f"{answer.challenge}：送往 {to}，{answer.seconds} 秒內有效",
         f"{answer.challenge}: to {to}, good for {answer.seconds} seconds",
     )
-    told = {"challenge": answer.challenge, "seconds": answer.seconds, "to": answer.to}
-    context.print_result(told, [line], as_json=as_json)
+    values = {"challenge": answer.challenge, "seconds": answer.seconds, "to": answer.to}
+    context.print_result(values, [line], as_json=as_json)
 
 
 @command.command(
@@ -143,7 +143,7 @@ def enter(
         f"，還可試 {answer.tries_left} 次", f", {answer.tries_left} tries left"
     )
     line = context.lang.pick(zh, answer.result.value) + (left if answer.result == "wrong" else "")
-    told = {"said": answer.result.value, "tries_left": answer.tries_left}
-    context.print_result(told, [line], as_json=as_json)
+    values = {"said": answer.result.value, "tries_left": answer.tries_left}
+    context.print_result(values, [line], as_json=as_json)
     if answer.result != "right":
         ctx.exit(REFUSED)

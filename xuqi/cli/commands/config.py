@@ -41,7 +41,7 @@ def show(context: CliContext, *, as_json: bool) -> None:
         for field in fields(settings)
     }
     secrets = _secrets(context, settings)
-    told = {
+    shown = {
         "settings": values,
         "store": _without_password(settings.store),
         "public": settings.public,
@@ -51,7 +51,7 @@ def show(context: CliContext, *, as_json: bool) -> None:
     heads = context.lang.pick("機密 來源", "secret from").split()
     lines = table(head, list(values.items()))
     lines += ["", *table(heads, list(secrets.items()))]
-    context.print_result(told, lines, as_json=as_json)
+    context.print_result(shown, lines, as_json=as_json)
 
 
 def _shown(name: str, value: object) -> str:
@@ -114,9 +114,9 @@ def check(context: CliContext, *, connect: bool, as_json: bool) -> None:
     for one in found:
         language = context.lang.value
         reason, remedy = one.reason(language), one.remedy(language)
-        told = {"setting": one.setting, "code": one.code, "reason": reason, "remedy": remedy}
+        shown = {"setting": one.setting, "code": one.code, "reason": reason, "remedy": remedy}
         line = context.lang.pick("：", ": ").join(filter(None, (one.setting, reason, remedy)))
-        context.print_result(told, [line], as_json=as_json)
+        context.print_result(shown, [line], as_json=as_json)
     if found:
         context.refuse(f"有 {len(found)} 項要改", f"{len(found)} to mend")
     context.say("設定沒有問題", "nothing to mend")

@@ -63,10 +63,10 @@ def list_(
 @as_json
 @cli
 def show(context: CliContext, number: int, *, as_json: bool) -> None:
-    told = _as_dict(_letter(context, number)) | _edit_of(context, number)
-    shown = told | {"why": reason(context.lang, told["why"])}
+    values = _as_dict(_letter(context, number)) | _edit_of(context, number)
+    shown = values | {"why": reason(context.lang, values["why"])}
     lines = [f"{name}: {moment(it) if hasattr(it, 'tzinfo') else it}" for name, it in shown.items()]
-    context.print_result(told, lines, as_json=as_json)
+    context.print_result(values, lines, as_json=as_json)
 
 
 @command.command(
@@ -176,8 +176,8 @@ def replay_all(
         f"已重送 {found.done} 則，略過 {found.skipped} 則",
         f"{found.done} sent again, {found.skipped} skipped",
     )
-    told = {"sent": found.done, "skipped": found.skipped}
-    context.print_result(told, [line], as_json=as_json)
+    values = {"sent": found.done, "skipped": found.skipped}
+    context.print_result(values, [line], as_json=as_json)
 
 
 @command.command(
@@ -235,6 +235,6 @@ def _sent(context: CliContext, number: int, *, as_json: bool) -> None:
 
 
 def _as_dict(letter: DeadLetter) -> dict[str, Any]:
-    told = asdict(letter) | {"body": letter.body.decode(errors="replace")}
-    del told["traceparent"]  # the same in one piece
-    return told | trace_of(letter)._asdict()
+    values = asdict(letter) | {"body": letter.body.decode(errors="replace")}
+    del values["traceparent"]  # the same in one piece
+    return values | trace_of(letter)._asdict()

@@ -50,7 +50,7 @@ def tail(context: CliContext, at_most: int, *, follow: bool, as_json: bool) -> N
 
 def _tell(context: CliContext, record: Record, *, as_json: bool) -> None:
     body = record.body.decode(errors="replace")[:LONGEST]
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "position": record.position,
         "at": record.at,
         "topic": record.topic,
@@ -61,7 +61,7 @@ def _tell(context: CliContext, record: Record, *, as_json: bool) -> None:
         "body": record.body.decode(errors="replace"),
     }
     line = f"{record.position:>8}  {moment(record.at)}  {record.topic}  {body}"
-    context.print_result(told, [line], as_json=as_json)
+    context.print_result(values, [line], as_json=as_json)
 
 
 @command.command(
@@ -84,9 +84,9 @@ def relay_again(context: CliContext, who: str, why: str, *, dry_run: bool, as_js
     first, identity = found or (None, None)
     if first is not None and not dry_run:
         context.back_office.relay_again(first, who=who, why=why)
-    told = {"first": first, "identity": identity, "set_back": bool(found) and not dry_run}
+    values = {"first": first, "identity": identity, "set_back": bool(found) and not dry_run}
     context.print_result(
-        told, [_from_where(context, first, identity, dry_run=dry_run)], as_json=as_json
+        values, [_from_where(context, first, identity, dry_run=dry_run)], as_json=as_json
     )
 
 

@@ -220,9 +220,9 @@ class _ImportScreen(ExitStack):
         self._shown += 1
         if self._shown <= SHOWN:
             what = self._context.lang.pick("拒絕", "refused") if finding.refused else "!"
-            said = finding.said(self._context.lang.value)
-            where = " ".join(said[name] for name in ("file", "place", "field") if said[name])
-            click.echo(safe_line(f"{what}: {where}: {said['reason']}"), err=True)
+            worded = finding.in_words(self._context.lang.value)
+            where = " ".join(worded[name] for name in ("file", "place", "field") if worded[name])
+            click.echo(safe_line(f"{what}: {where}: {worded['reason']}"), err=True)
 
     @property
     def hidden(self) -> int:

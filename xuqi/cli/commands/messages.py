@@ -213,9 +213,9 @@ def preview(
         line = context.lang.pick(f"不送（{_HELD[why]}）：{count} 張", f"held back ({why}): {count}")
         context.print_result({"held_back": why, "certificates": count}, [line], as_json=as_json)
     for one in seen.texts:
-        told = asdict(one)
+        values = asdict(one)
         lines = ["", f"{one.day} {one.channel} {one.customer} {one.to}", f"  {one.text}"]
-        context.print_result(told, lines, as_json=as_json)
+        context.print_result(values, lines, as_json=as_json)
 
 
 @command.command(
@@ -260,8 +260,8 @@ def settle(
     from templates.codes import text  # noqa: PLC0415
 
     row = Settling(context.store).message(message, MessageState(to), who=who, why=why)
-    said = text(MessageState(row.state), context.lang.value)
-    line = context.lang.pick(f"{row.id}：{said}", f"{row.id}: {said}")
+    sentence = text(MessageState(row.state), context.lang.value)
+    line = context.lang.pick(f"{row.id}：{sentence}", f"{row.id}: {sentence}")
     context.print_result({"message": row.id, "state": row.state}, [line], as_json=as_json)
 
 
@@ -271,8 +271,8 @@ def _as_dict(look: UnitOfWork, row: Message) -> dict[str, Any]:
     from xuqi.cli.lookup import masked_address  # noqa: PLC0415
 
     to = masked_address(look, look.customers.find(row.customer), row.channel)
-    told = {name: it for name, it in asdict(row).items() if not name.endswith("_hash")}
-    return {**told, "to": to}
+    values = {name: it for name, it in asdict(row).items() if not name.endswith("_hash")}
+    return {**values, "to": to}
 
 
 def _text(context: CliContext, row: dict[str, Any]) -> str | None:

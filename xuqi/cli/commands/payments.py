@@ -35,6 +35,6 @@ def settle(
     from templates.codes import text  # noqa: PLC0415
 
     row = Settling(context.store).payment(payment, PaymentState(to), who=who, why=why)
-    said = text(PaymentState(row.state), context.lang.value)
-    line = context.lang.pick(f"{row.id}：{said}", f"{row.id}: {said}")
+    sentence = text(PaymentState(row.state), context.lang.value)
+    line = context.lang.pick(f"{row.id}：{sentence}", f"{row.id}: {sentence}")
     context.print_result({"payment": row.id, "state": row.state}, [line], as_json=as_json)

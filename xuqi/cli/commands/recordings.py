@@ -98,5 +98,5 @@ def _shown(look: UnitOfWork, row: Recording) -> dict[str, Any]:
         "renewal", "certificate", "branch", "state", "opened_at", "due_at", "recorded_at",
         "recorded_by",
     )  # fmt: skip
-    told = {name: getattr(row, name) for name in names}
-    return {**told, "user_codes": [masked(code) for code in codes_of(look, row)]}
+    values = {name: getattr(row, name) for name in names}
+    return {**values, "user_codes": [masked(code) for code in codes_of(look, row)]}

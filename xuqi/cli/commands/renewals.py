@@ -40,8 +40,8 @@ def start(
         row = certificate_named(look, certificate)
     answer = context.back_office.start(row.id, who=who, why=why, branch=branch)
     if isinstance(answer, RefusalReason):
-        said = reason(context.lang, answer.why())
-        context.refuse(f"憑證 {row.id} 不能展期：{said}", f"certificate {row.id}: {said}")
+        sentence = reason(context.lang, answer.why())
+        context.refuse(f"憑證 {row.id} 不能展期：{sentence}", f"certificate {row.id}: {sentence}")
     line = context.lang.pick(f"{answer.id}：已申請", f"{answer.id}: requested")
     context.print_result(_as_dict(answer), [line], as_json=as_json)
 
@@ -75,8 +75,8 @@ def replace_token(  # noqa: PLR0917 - click names them
         row = certificate_named(look, certificate)
     answer = context.back_office.replace_token(row.id, token, who=who, why=why, branch=branch)
     if isinstance(answer, RefusalReason):
-        said = reason(context.lang, answer.why())
-        context.refuse(f"憑證 {row.id} 不能補發：{said}", f"certificate {row.id}: {said}")
+        sentence = reason(context.lang, answer.why())
+        context.refuse(f"憑證 {row.id} 不能補發：{sentence}", f"certificate {row.id}: {sentence}")
     line = context.lang.pick(
         f"{answer.id}：已申請，請將空白載具放入分行 {branch} 的作業站",
         f"{answer.id}: ordered; put the blank token into a reader of branch {branch}'s station",
@@ -131,13 +131,13 @@ def show(context: CliContext, renewal: str, *, as_json: bool) -> None:
     with context.store.snapshot() as look:
         row = look.renewals.get(renewal)
         story = [one for one in queries.story_of(look, row.certificate) if one["renewal"] == row.id]
-    told = _as_dict(row)
+    values = _as_dict(row)
     lines = [
-        *renewal_lines(context.lang, told),
+        *renewal_lines(context.lang, values),
         "",
         *(f"{moment(one['at'])}  {translations.decision(context.lang, one)}" for one in story),
     ]
-    context.print_result({**told, "decisions": story}, lines, as_json=as_json)
+    context.print_result({**values, "decisions": story}, lines, as_json=as_json)
 
 
 @command.command(
@@ -240,5 +240,5 @@ def _as_dict(row: Renewal) -> dict[str, Any]:
 
     # Keys, signatures and sealed values say nothing to a reader.
     binary = ("csr", "proof", "challenge", "terms_sha256", "spki_sha256")
-    told = asdict(row).items()
-    return {name: it for name, it in told if name not in binary and not name.endswith("_sealed")}
+    values = asdict(row).items()
+    return {name: it for name, it in values if name not in binary and not name.endswith("_sealed")}

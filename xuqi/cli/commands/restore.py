@@ -31,5 +31,5 @@ def command(context: CliContext, folder: Path, *, as_json: bool) -> None:
             f"{home}: {done.files} files; before it is served: xuqi check, xuqi reconcile",
         )
     ]
-    told = {"home": str(home), "files": done.files, "bytes": done.bytes}
-    context.print_result(told, lines, as_json=as_json)
+    values = {"home": str(home), "files": done.files, "bytes": done.bytes}
+    context.print_result(values, lines, as_json=as_json)

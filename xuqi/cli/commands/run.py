@@ -428,9 +428,11 @@ def _lines(
 
 def _planned(cli: CliContext, one: PlannedMessages) -> str:
     pick = cli.lang.pick
-    said = f"  {pick('邀請通知', 'invitations')}  {one.product}  {one.channel or '-'}  {one.locale}"
+    sentence = (
+        f"  {pick('邀請通知', 'invitations')}  {one.product}  {one.channel or '-'}  {one.locale}"
+    )
     segments = f" ({one.all_segments:,} {pick('則', 'segments')})" if one.segments else ""
-    return f"{said}  {one.count:,}{segments}"
+    return f"{sentence}  {one.count:,}{segments}"
 
 
 def _reason(why: str, language: str, parameters: str | None = None) -> str:
@@ -536,5 +538,5 @@ def _as_dict(run: Run) -> dict[str, Any]:
     from msgspec.structs import asdict  # noqa: PLC0415 - help needs none
 
     hidden = ("source_sha256", "manifest_sha256", "version")
-    told = {name: it for name, it in asdict(run).items() if name not in hidden}
-    return {**told, "manifest": run.manifest_sha256.hex() if run.manifest_sha256 else None}
+    printed = {name: it for name, it in asdict(run).items() if name not in hidden}
+    return {**printed, "manifest": run.manifest_sha256.hex() if run.manifest_sha256 else None}

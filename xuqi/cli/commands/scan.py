@@ -87,7 +87,7 @@ def _scan(context: CliContext, *, as_json: bool) -> None:
     left = jobs.leave(context.store, context.policies)
     remind = jobs.remind(context.store, context.policies)
     full = entered.full or left.full or remind.full
-    told = {
+    values = {
         "announced": entered.announced,
         "left": left.announced,
         "to_remind": remind.announced,
@@ -99,7 +99,7 @@ def _scan(context: CliContext, *, as_json: bool) -> None:
     line = context.lang.pick(zh, en)
     if full:
         line += context.lang.pick("；還有，請再執行一次", "; there is more, run it again")
-    context.print_result(told, [line], as_json=as_json)
+    context.print_result(values, [line], as_json=as_json)
 
 
 def _would_announce(context: CliContext) -> Iterator[dict[str, Any]]:

@@ -108,7 +108,7 @@ def make(cli: CliContext, name: str, roles: tuple[str, ...], why: str, *, as_jso
     bank = cli.renderer.bank.name_zh
     chosen = {StaffRole(role) for role in roles}
     kit = EmergencyAccounts(cli.store).make(name, chosen, bank=bank, who=operator(), why=why)
-    told = {
+    values = {
         "name": name, "password": kit.password, "secret": kit.secret, "address": kit.address,
     }  # fmt: skip
     lines = [
@@ -120,7 +120,7 @@ def make(cli: CliContext, name: str, roles: tuple[str, ...], why: str, *, as_jso
             f"it opens once a code is confirmed: xuqi staff emergency confirm {name} CODE",
         ),
     ]
-    cli.print_result(told, lines, as_json=as_json)
+    cli.print_result(values, lines, as_json=as_json)
 
 
 @emergency.command(help="以驗證程式的數字確認，帳號從此可用。\n\nConfirm it by a code of the app.")

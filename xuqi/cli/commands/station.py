@@ -165,7 +165,7 @@ def _no_reader(settings: Settings) -> tuple[str, str]:
 
 #: Nothing is left to do here for a reader of which this is said.
 _GOOD = {"EMPTY", "OTHER_TOKEN", "DONE"}
-_SAID = {
+_STATUS = {
     "EMPTY": "沒有載具",
     "OTHER_TOKEN": "這個載具沒有待辦的展期",
     "WAITS_FOR_PIN": "等待密碼",
@@ -254,10 +254,10 @@ class _StationScreen:
         for one in seen:
             if self._before.get(one.reader) != one:
                 self._before[one.reader] = one
-                told = self._told(one)
-                self._context.print_result(told, [self._line(one)], as_json=self._as_json)
+                values = self._shown(one)
+                self._context.print_result(values, [self._line(one)], as_json=self._as_json)
 
-    def _told(self, one: ReaderView) -> dict[str, Any]:
+    def _shown(self, one: ReaderView) -> dict[str, Any]:
         return {
             "reader": one.reader,
             "said": one.status.name.lower(),
@@ -268,13 +268,13 @@ class _StationScreen:
         }
 
     def _line(self, one: ReaderView) -> str:
-        said = self._context.lang.pick(_SAID[one.status.name], one.status.value)
+        sentence = self._context.lang.pick(_STATUS[one.status.name], one.status.value)
         left = ""
         if one.tries_left is not None and one.status.name == "PIN_WRONG":
             zh, en = f"還可試 {one.tries_left} 次", f"{one.tries_left} tries left"
             left = self._context.lang.pick(zh, en)
         parts = (one.token_serial, one.renewal, left, reason(self._context.lang, one.detail))
-        return f"{one.reader}: {said} {' '.join(part for part in parts if part)}".rstrip()
+        return f"{one.reader}: {sentence} {' '.join(part for part in parts if part)}".rstrip()
 
 
 def _until_quiet(station: Station, screen: _StationScreen, wait: float) -> list[ReaderView]:

@@ -35,12 +35,12 @@ def key(context: CliContext, *, as_json: bool) -> None:
 
     own = station_identity(context.settings.home, context.settings.branch)
     public = base64.b64encode(own.public).decode()
-    told = {"branch": own.branch, "number": own.number, "public_key": public}
+    values = {"branch": own.branch, "number": own.number, "public_key": public}
     line = context.lang.pick(
         f"分行 {own.branch}，金鑰 {own.number}：xuqi stations enrol {own.branch} {public}",
         f"branch {own.branch}, key {own.number}: xuqi stations enrol {own.branch} {public}",
     )
-    context.print_result(told, [line], as_json=as_json)
+    context.print_result(values, [line], as_json=as_json)
 
 
 @command.command(

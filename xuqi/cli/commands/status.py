@@ -35,20 +35,20 @@ next, and who leads the schedule.
 def command(ctx: click.Context, context: CliContext, *, as_json: bool) -> None:
     behind = _behind(context, away=_away(context))
     with context.store.snapshot() as look:
-        told = _status(look, behind)
-        told["first_days"] = _first_days(look, context.settings.begins)
-    told["serve"] = _serving(context)
+        values = _status(look, behind)
+        values["first_days"] = _first_days(look, context.settings.begins)
+    values["serve"] = _serving(context)
     lines = [
-        *_states(context, told),
-        *_for_people(context, told),
-        *_first_days_line(context, told),
+        *_states(context, values),
+        *_for_people(context, values),
+        *_first_days_line(context, values),
         "",
-        *_consumers(context, told),
+        *_consumers(context, values),
         "",
-        *_times(context, told),
+        *_times(context, values),
     ]
-    context.print_result(told, lines, as_json=as_json)
-    if any(loop["given_up"] for loop in told["serve"]["loops"]):
+    context.print_result(values, lines, as_json=as_json)
+    if any(loop["given_up"] for loop in values["serve"]["loops"]):
         ctx.exit(REFUSED)
 
 
@@ -68,8 +68,8 @@ def _first_days(look: UnitOfWork, first: FirstDays) -> dict[str, Any] | None:
     }
 
 
-def _first_days_line(context: CliContext, told: dict[str, Any]) -> list[str]:
-    first = told["first_days"]
+def _first_days_line(context: CliContext, values: dict[str, Any]) -> list[str]:
+    first = values["first_days"]
     if first is None:
         return []
     cap = f"{first['a_day']:,}" if first["a_day"] else "-"
@@ -83,9 +83,9 @@ def _first_days_line(context: CliContext, told: dict[str, Any]) -> list[str]:
     ]
 
 
-def _for_people(context: CliContext, told: dict[str, Any]) -> list[str]:
+def _for_people(context: CliContext, values: dict[str, Any]) -> list[str]:
     """What waits for people: tasks at another CA, and what carriers ask to be looked at."""
-    waits, lines = told["for_people"], []
+    waits, lines = values["for_people"], []
     if waits["tasks"]:
         zh, en = "其他憑證機構的待辦（xuqi tasks list）", "tasks at another CA (xuqi tasks list)"
         lines.append(f"{context.lang.pick(zh, en)}: {waits['tasks']}")
@@ -183,9 +183,9 @@ def _serving(context: CliContext) -> dict[str, Any]:
     from xuqi.process_lock import ProcessLock  # noqa: PLC0415 - help needs none
     from xuqi.serving.status_file import status_files  # noqa: PLC0415
 
-    place = ProcessLock(context.settings.home / "serve.lock")
-    alone = context.settings.store.startswith("sqlite") and place.take()
-    place.release()
+    lock = ProcessLock(context.settings.home / "serve.lock")
+    alone = context.settings.store.startswith("sqlite") and lock.take()
+    lock.release()
     found = [] if alone else status_files(context.settings.home)
     return {
         "running": any(not one["stopped"] for one in found),
@@ -194,7 +194,7 @@ def _serving(context: CliContext) -> dict[str, Any]:
     }
 
 
-def _states(context: CliContext, told: dict[str, Any]) -> list[str]:
+def _states(context: CliContext, values: dict[str, Any]) -> list[str]:
     from schema.states import (  # noqa: PLC0415 - help needs none
         CertificateState,
         MessageState,
@@ -211,33 +211,33 @@ def _states(context: CliContext, told: dict[str, Any]) -> list[str]:
     for name, (zh, states) in names.items():
         counts = (
             f"{translations.state(context.lang, states(state))} {n:,}"
-            for state, n in told[name].items()
+            for state, n in values[name].items()
         )
         lines.append(f"{context.lang.pick(zh, name)}: {', '.join(counts) or '-'}")
     return lines
 
 
-def _consumers(context: CliContext, told: dict[str, Any]) -> list[str]:
-    loops = {loop["name"]: loop for loop in told["serve"]["loops"]}
+def _consumers(context: CliContext, values: dict[str, Any]) -> list[str]:
+    loops = {loop["name"]: loop for loop in values["serve"]["loops"]}
     head = context.lang.pick(
         "處理者 落後 擱置 無法處理 下次 狀況", "consumer behind parked dead next how"
     ).split()
     rows = []
-    for name, it in told["consumers"].items():
+    for name, it in values["consumers"].items():
         how = loops.get(name, {}).get("trouble") or ("-" if name not in loops else "ok")
         behind = "?" if it["behind"] is None else it["behind"]
         rows.append((name, behind, it["parked"], it["dead"], moment(it["next_due"]), how))
     rows += [
         (name, "-", "-", "-", "-", loop["trouble"] or "ok")
         for name, loop in loops.items()
-        if name not in told["consumers"]
+        if name not in values["consumers"]
     ]
     return table(head, rows)
 
 
-def _times(context: CliContext, told: dict[str, Any]) -> list[str]:
+def _times(context: CliContext, values: dict[str, Any]) -> list[str]:
     pick = context.lang.pick
-    serve, leader = told["serve"], told["leader"]
+    serve, leader = values["serve"], values["leader"]
     running = pick("未執行", "not running")
     if serve["running"]:
         running = pick(f"執行中，程序 {serve['process']}", f"running, process {serve['process']}")
@@ -250,5 +250,5 @@ def _times(context: CliContext, told: dict[str, Any]) -> list[str]:
     return [
         f"serve: {running}",
         f"{pick('排程主導者', 'leads the schedule')}: {leads}",
-        f"{pick('下一件提醒', 'next reminder')}: {moment(told['next_reminder'])}",
+        f"{pick('下一件提醒', 'next reminder')}: {moment(values['next_reminder'])}",
     ]

@@ -68,15 +68,15 @@ def life(context: CliContext, serial: str, *, as_json: bool) -> None:
     with context.store.snapshot() as look:
         token = tokens.known(look, serial)
         held = certificates.on_token(look, token.serial)
-    told = {
+    values = {
         **_shown(token),
         "certificates": [{"certificate": one.id, "state": one.state} for one in held],
     }
-    lines = [" ".join(str(cell) for cell in _cells(context, told))]
+    lines = [" ".join(str(cell) for cell in _cells(context, values))]
     lines += [
         f"  {one.id}: {text(CertificateState(one.state), context.lang.value)}" for one in held
     ]
-    context.print_result(told, lines, as_json=as_json)
+    context.print_result(values, lines, as_json=as_json)
 
 
 @click.command(help="新載具入庫。\n\nPut a new token into a branch's stock.")

@@ -40,7 +40,7 @@ token_life.add_to(command)
 @cli
 def list_(context: CliContext, *, as_json: bool) -> None:
     with _readers(context) as readers:
-        rows = [_told(context, reader) for reader in readers]
+        rows = [_shown(context, reader) for reader in readers]
     context.print_table(
         (
             ("讀卡機", "種類", "序號", "密碼可試次數", "憑證數"),
@@ -68,7 +68,7 @@ def list_(context: CliContext, *, as_json: bool) -> None:
 def show(context: CliContext, serial: str | None, *, as_json: bool) -> None:
     with _opened(context, serial) as session:
         found = [(one.key_slot, one.der) for one in session.certificates()]
-        rows = [_content(session.serial, place, der) for place, der in found]
+        rows = [_content(session.serial, key_slot, der) for key_slot, der in found]
     context.print_table(
         (
             ("載具序號", "憑證識別碼", "有效起", "有效迄"),
@@ -219,7 +219,7 @@ def _sessions(
             continue  # an empty reader, or a blank token
 
 
-def _told(context: CliContext, reader: TokenReader | OpensTokens) -> dict[str, Any]:
+def _shown(context: CliContext, reader: TokenReader | OpensTokens) -> dict[str, Any]:
     with ExitStack() as stack:
         session = next(_sessions(context, [reader], stack), None)
         if session is None:
@@ -234,13 +234,13 @@ def _told(context: CliContext, reader: TokenReader | OpensTokens) -> dict[str, A
         }
 
 
-def _content(serial: str, place: str, der: bytes) -> dict[str, Any]:
+def _content(serial: str, key_slot: str, der: bytes) -> dict[str, Any]:
     from renewal.rules import x509  # noqa: PLC0415 - help needs none
 
     found = x509.read(der)
     return {
         "token": serial,
-        "place": place,
+        "place": key_slot,
         "certificate": f"{found.serial:x}",
         "valid_from": found.not_before,
         "valid_to": found.not_after,

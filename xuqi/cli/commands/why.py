@@ -49,7 +49,7 @@ def command(context: CliContext, certificate: str, *, as_json: bool) -> None:
             *(_led_to(context, look, one.id, one.new_certificate) for one in following),
             *_next(context, row, story),
         ]
-    told = {
+    values = {
         "certificate": row.id,
         "serial": row.serial,
         "state": row.state,
@@ -60,7 +60,7 @@ def command(context: CliContext, certificate: str, *, as_json: bool) -> None:
         "traces": {one.id: trace_id(one.id) for one in (*made, *following)},
         "decisions": story,
     }
-    context.print_result(told, lines, as_json=as_json)
+    context.print_result(values, lines, as_json=as_json)
 
 
 def _head(context: CliContext, row: Certificate) -> list[str]:
@@ -72,8 +72,8 @@ def _head(context: CliContext, row: Certificate) -> list[str]:
     en = f"certificate {row.id} (serial {about}): {state}, to {until}"
     lines = [context.lang.pick(zh, en)]
     if row.announced_at:
-        said = context.lang.pick("進入展期期間，已宣告", "entered its window, announced")
-        lines.append(f"{moment(row.announced_at)}  {said}")
+        sentence = context.lang.pick("進入展期期間，已宣告", "entered its window, announced")
+        lines.append(f"{moment(row.announced_at)}  {sentence}")
     if row.customer is None:
         lines.append(
             context.lang.pick(
@@ -95,8 +95,8 @@ def _led_to(context: CliContext, look: UnitOfWork, renewal: str, new: int | None
     row = look.renewals.get(renewal)
     state = translations.state(context.lang, RenewalState(row.state))
     then = f" → {context.lang.pick('憑證', 'certificate')} {new}" if new else ""
-    said = translations.state(context.lang, FeeState(row.fee_state))
-    fee = f"NT${row.fee_amount} {said}" if row.fee_amount else said
+    sentence = translations.state(context.lang, FeeState(row.fee_state))
+    fee = f"NT${row.fee_amount} {sentence}" if row.fee_amount else sentence
     trace = f"{context.lang.pick('追蹤', 'trace')} {trace_id(renewal)}"
     return f"{renewal}: {state}, {context.lang.pick('費用', 'fee')} {fee}{then}, {trace}"
 

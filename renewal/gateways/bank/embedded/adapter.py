@@ -188,8 +188,8 @@ class EmbeddedBank:
                 answer=answer,
             )
         except OSError as error:
-            told = f"the bank's ledger cannot be written: {error.strerror}"
-            raise GatewayUnavailableError(told) from error
+            sentence = f"the bank's ledger cannot be written: {error.strerror}"
+            raise GatewayUnavailableError(sentence) from error
 
     @contextmanager
     def _up_to_date(self) -> Iterator[None]:
@@ -209,24 +209,24 @@ class EmbeddedBank:
 
     def _begin(self) -> None:
         """Read on from where the book ends; read all anew if it is not this ledger's book."""
-        read = self._book.place()
+        read = self._book.position()
         if os.pread(self._file, len(read.last), read.offset - len(read.last)) != read.last:
             with self._book.work():
                 self._book.forget()
         self._read_on()
 
     def _read_on(self) -> None:
-        size, place = os.fstat(self._file).st_size, self._book.place()
-        if size < place.offset:
+        size, position = os.fstat(self._file).st_size, self._book.position()
+        if size < position.offset:
             raise BankFileError(f"{self._path}: is shorter than what was read of it")
-        while place.offset < size:
-            news = os.pread(self._file, READ_CHUNK, place.offset)
+        while position.offset < size:
+            news = os.pread(self._file, READ_CHUNK, position.offset)
             whole = news[: news.rfind(b"\n") + 1] or news
             with self._book.work():
                 for raw in whole.splitlines(keepends=True):
-                    self._take(raw, place.lines + 1)
-                    place = ReplayPosition(place.offset + len(raw), place.lines + 1, raw)
-                self._book.move_to(place)
+                    self._take(raw, position.lines + 1)
+                    position = ReplayPosition(position.offset + len(raw), position.lines + 1, raw)
+                self._book.move_to(position)
 
     def _take(self, raw: bytes, number: int) -> None:
         if not raw.endswith(b"\n"):

@@ -108,17 +108,17 @@ class BankDatabase:
         Raises:
             GatewayUnavailableError: the book cannot be used now; nothing was kept.
         """
-        with _told():
+        with _named():
             self._db.execute("BEGIN IMMEDIATE")
             with self._db:
                 yield
 
-    def place(self) -> ReplayPosition:
+    def position(self) -> ReplayPosition:
         row = self._one("SELECT offset, lines, last FROM place")
         return ReplayPosition() if row is None else ReplayPosition(*row)
 
-    def move_to(self, place: ReplayPosition) -> None:
-        self._db.execute("INSERT OR REPLACE INTO place VALUES (1, ?, ?, ?)", astuple(place))
+    def move_to(self, position: ReplayPosition) -> None:
+        self._db.execute("INSERT OR REPLACE INTO place VALUES (1, ?, ?, ?)", astuple(position))
 
     def forget(self) -> None:
         """Be as new."""
@@ -138,7 +138,7 @@ class BankDatabase:
     def numbered(self, after: str, at_most: int) -> list[tuple[str, str, bool]]:
         """A page of bookings behind an id: id, reference and whether it was refused."""
         query = "SELECT id, ref, refused FROM booking WHERE id > ? ORDER BY id LIMIT ?"
-        with _told():
+        with _named():
             return [(i, r, bool(no)) for i, r, no in self._db.execute(query, (after, at_most))]
 
     def keep(self, booking: Booking, *, refused: bool) -> None:
@@ -167,13 +167,13 @@ class BankDatabase:
         )
 
     def _one(self, statement: str, *values: object) -> BankRow | None:
-        with _told():
+        with _named():
             row: BankRow | None = self._db.execute(statement, values).fetchone()
         return row
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _named() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:

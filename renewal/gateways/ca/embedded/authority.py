@@ -260,8 +260,8 @@ def _usage(
 
 
 def _crl_at(url: str) -> x509.CRLDistributionPoints:
-    place = x509.UniformResourceIdentifier(url)
-    return x509.CRLDistributionPoints([x509.DistributionPoint([place], None, None, None)])
+    uri = x509.UniformResourceIdentifier(url)
+    return x509.CRLDistributionPoints([x509.DistributionPoint([uri], None, None, None)])
 
 
 def _issued_by(url: str) -> x509.AuthorityInformationAccess:

@@ -65,11 +65,11 @@ def answer(ca: CaPublisher, method: str, path: str, body: bytes) -> HttpAnswer |
 
     ``path`` is as it came, still percent-encoded; a query after it is ignored.
     """
-    place = _place(path)
-    if place == _OCSP_PATH or place.startswith(f"{_OCSP_PATH}/"):
-        return _ocsp(ca, method, place, body)
-    if place in _FILES:
-        return _file(ca, method, place)
+    resource = _place(path)
+    if resource == _OCSP_PATH or resource.startswith(f"{_OCSP_PATH}/"):
+        return _ocsp(ca, method, resource, body)
+    if resource in _FILES:
+        return _file(ca, method, resource)
     return None
 
 
@@ -80,11 +80,11 @@ def _place(path: str) -> str:
     return f"/{path.partition('?')[0].lstrip('/')}" if path.startswith("/") else path
 
 
-def _file(ca: CaPublisher, method: str, place: str) -> HttpAnswer:
+def _file(ca: CaPublisher, method: str, resource: str) -> HttpAnswer:
     if method not in ("GET", "HEAD"):
         return _error(HTTPStatus.METHOD_NOT_ALLOWED)
     try:
-        return _FILES[place](ca)
+        return _FILES[resource](ca)
     except GatewayUnavailableError:
         return _error(HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -138,24 +138,24 @@ def _digest(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()[:32]
 
 
-def _ocsp(ca: CaPublisher, method: str, place: str, body: bytes) -> HttpAnswer:
+def _ocsp(ca: CaPublisher, method: str, resource: str, body: bytes) -> HttpAnswer:
     if len(body) > LONGEST:
         return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-    if method == "POST" and place.rstrip("/") == _OCSP_PATH:
+    if method == "POST" and resource.rstrip("/") == _OCSP_PATH:
         return _kept(OCSP, ca.ocsp(body))
-    if method == "GET" and place != _OCSP_PATH:
-        return _kept(OCSP, ca.ocsp(_from_path(place)))
+    if method == "GET" and resource != _OCSP_PATH:
+        return _kept(OCSP, ca.ocsp(_from_path(resource)))
     return _error(HTTPStatus.METHOD_NOT_ALLOWED)
 
 
-def _from_path(place: str) -> bytes:
+def _from_path(resource: str) -> bytes:
     """
     Return the request in a GET (RFC 6960, A.1); no bytes, which are no request, for nonsense.
 
     Clients quote twice, leave the filling out, use the URL's alphabet, or let a plus become a
     blank; all of them mean the same.
     """
-    text = place.removeprefix(f"{_OCSP_PATH}/").lstrip("/")
+    text = resource.removeprefix(f"{_OCSP_PATH}/").lstrip("/")
     for _ in range(_QUOTED):
         text = unquote(text)
     plain = text.strip("=").translate(_ALPHABET)

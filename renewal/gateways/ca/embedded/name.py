@@ -58,17 +58,17 @@ def read_name(folder: Path | None) -> CaName | None:
         return None
     known = [field.name for field in fields(CaName)]
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CaNameError(f"(the whole file): is no TOML ({error}): mend it") from error
-    for key, value in told.items():
+    for key, value in found.items():
         if key not in known:
             raise CaNameError(f"{key}: is no key of it: remove it; there are: {', '.join(known)}")
         if not isinstance(value, str) or not 0 < len(value) <= _LONGEST - _LONGEST_SUFFIX:
             most = _LONGEST - _LONGEST_SUFFIX
             raise CaNameError(f'{key}: is no text of 1 to {most} characters: write "..."')
-    if missing := [key for key in known if key not in told]:
+    if missing := [key for key in known if key not in found]:
         raise CaNameError(f"{missing[0]}: is missing: write it; docs/bank.md says what it is")
-    if not re.fullmatch("[A-Z]{2}", told["country"]):
+    if not re.fullmatch("[A-Z]{2}", found["country"]):
         raise CaNameError("country: is not two capital letters (ISO 3166): write TW")
-    return CaName(**told)
+    return CaName(**found)

@@ -39,8 +39,8 @@ def tell(book: CaDatabase, ledger: ActivityLog) -> None:
 
 def _already_told(owed: list[dict[str, object]], path: Path) -> int:
     """Return how many of the deeds, from the first, are the last lines of the file."""
-    told = _last_lines(path, 1)
-    ends = [place for place, deed in enumerate(owed, 1) if [deed] == told]
+    last = _last_lines(path, 1)
+    ends = [number for number, deed in enumerate(owed, 1) if [deed] == last]
     for count in reversed(ends):
         if _last_lines(path, count) == owed[:count]:
             return count

@@ -228,8 +228,8 @@ def _policies(policies: list[str]) -> x509.CertificatePolicies:
 
 
 def _crl_points(url: str) -> x509.CRLDistributionPoints:
-    place = x509.UniformResourceIdentifier(url)
-    return x509.CRLDistributionPoints([x509.DistributionPoint([place], None, None, None)])
+    uri = x509.UniformResourceIdentifier(url)
+    return x509.CRLDistributionPoints([x509.DistributionPoint([uri], None, None, None)])
 
 
 def _authority_access(addresses: Addresses, base_url: str) -> x509.AuthorityInformationAccess:
