@@ -100,7 +100,13 @@ def expiring_by_week(
         week = sa.cast(sa.func.floor(seconds / WEEK_SECONDS), sa.Integer)
     query = (
         sa.select(week.label("week"), c.product, sa.func.count())
-        .where(c.state == "active", c.not_after >= since, c.not_after < until)
+        .where(
+            # As the index of those to leave has it: none has left that ends later than now.
+            c.state == sa.literal_column("'active'"),
+            c.left_at.is_(None),
+            c.not_after >= since,
+            c.not_after < until,
+        )
         .group_by("week", c.product)
         .order_by("week", c.product)
     )
