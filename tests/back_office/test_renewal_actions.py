@@ -94,7 +94,7 @@ def test_a_customer_who_does_not_want_it_is_declined_by_staff(world: Scenario) -
 
 
 def test_the_item_of_a_bulk_run_goes_with_it_to_one_bucket(world: Scenario) -> None:
-    store, policies = world.house.store, world.house.policies
+    store, policies = world.app.store, world.app.policies
     runs, listed = RunActions(store, policies), world.home / "list.csv"
     listed.write_text(f"certificate,branch\n{CARD},001\n", encoding="utf-8")
     planner = Planner(store, policies, branches=("001", "002"))
@@ -118,5 +118,5 @@ def test_the_item_of_a_bulk_run_goes_with_it_to_one_bucket(world: Scenario) -> N
 
 
 def items(world: Scenario, run: int) -> Sequence[RunItem]:
-    with world.house.store.snapshot() as look:
+    with world.app.store.snapshot() as look:
         return run_queries.items(look, run)
