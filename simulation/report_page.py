@@ -26,6 +26,7 @@ def page(figures: DemoResults) -> str:
         report=asdict(figures),
         styles=[Markup(_style(name)) for name in STYLES],  # noqa: S704 - files of ours
         sentence=_sentence,
+        both=_both,
         rows_top=_top,
     )
 
@@ -41,7 +42,12 @@ def _sentence(why: str) -> Markup:
     if code is None:
         return two(why, "")
     parameters: dict[str, str | int] = dict.fromkeys(code.parameters, "…")
-    return two(_text(code, "zh-TW", parameters), _text(code, "en", parameters))
+    return _both(_text(code, "zh-TW", parameters), _text(code, "en", parameters))
+
+
+def _both(chinese: str, english: str) -> Markup:
+    """The English below the Chinese, marked as what it is for who has the page read out."""
+    return two(chinese, Markup('<span lang="en">{}</span>').format(english))
 
 
 def _text(code: object, language: str, parameters: Mapping[str, str | int]) -> str:

@@ -18,6 +18,7 @@ from schema.policy import load_policies
 from simulation.checker import judge
 from simulation.outside import SOON, Faults
 from simulation.run import main
+from tests.scenario.chinese import faults_of_page
 
 if TYPE_CHECKING:
     from renewal.gateways.sms.port import Sms
@@ -148,6 +149,7 @@ def test_its_report_has_charts_tables_and_no_person(home: Path) -> None:
     page = (home / "report.html").read_text(encoding="utf-8")
     figures = json.loads((home / "report.json").read_text(encoding="utf-8"))
 
+    assert faults_of_page(page) == []
     assert page.count("<svg") >= 5
     assert page.count("<table") >= 5
     assert figures["check"] == dict.fromkeys(("I1", "I2", "I3", "I4", "I5", "I8", "I9", "I10"), 0)
