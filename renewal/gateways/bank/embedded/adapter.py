@@ -110,7 +110,12 @@ class EmbeddedBank:
         with self._alone():
             self._book = BankDatabase(path.with_suffix(".db"))
             self._bookings = Bookings(self._book, opened)
-            self._begin()
+        try:
+            with self._alone():
+                self._begin()
+        except BankFileError:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._book.close()
