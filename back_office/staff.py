@@ -110,8 +110,10 @@ class Staff:
             sessions.remove_all_of(work, FACE, name)
 
     @retry_on_conflict
-    def set_password(self, name: str, password: str) -> None:
+    def set_password(self, name: str, password: str, *, session: str = "") -> None:
         """
+        Every session of that account ends, but for the one in which it was changed.
+
         Raises:
             XuqiError: it is too short or too long.
         """
@@ -121,6 +123,7 @@ class Staff:
             audit.write(work, who=name, did="set password", object_=f"staff {name}", why="own")
             hashed = hash_of(password)
             queries.change(work, name, password_hash=hashed, must_change=False)
+            sessions.remove_all_of(work, FACE, name, but=sessions.hash_of(session))
 
     def everybody(self) -> Sequence[StaffAccount]:
         with self.store.snapshot() as look:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from renewal.db.retry import retry_on_conflict
-from renewal.store import audit, people
+from renewal.store import audit, people, sessions
 from renewal.store import certificates as certificate_queries
 from renewal.store import credentials as queries
 from renewal.store.subjects import NO_CERTIFICATE
@@ -25,6 +25,7 @@ SHORTEST, LONGEST = 8, 64
 FAILURES_OF_AN_ACCOUNT = 10
 FAILURES_FROM_A_BLOCK = 100
 SPAN = timedelta(minutes=15)
+FACE = "centre"  #: that of its customers' sessions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +150,10 @@ class Accounts:
 
     @retry_on_conflict
     def set_password(self, customer: int, user_code: str, password: str) -> None:
-        """Call when a code has shown that it is the customer. Log-ins that failed are forgotten."""
+        """
+        Call when a code has shown that it is the customer. Log-ins that failed are forgotten, and
+        whoever is logged in as this user is logged out: the old password may have been known.
+        """
         hashed = hash_of(password)
         with self.store.transaction() as work:
             known = queries.find(work, customer, plain(user_code))
@@ -166,6 +170,7 @@ class Accounts:
                     changed_at=work.at,
                 ),
             )
+            sessions.remove_all_of(work, FACE, str(customer), user_code=plain(user_code))
 
     @retry_on_conflict
     def add(

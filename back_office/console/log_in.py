@@ -81,7 +81,7 @@ class LogInPages:
         code = "" if password == again else "E4814"
         if not code:
             try:
-                self.site.staff.set_password(session.subject, password)
+                self.site.staff.set_password(session.subject, password, session=session.id)
             except XuqiError:
                 code = "E4815"
         if code:

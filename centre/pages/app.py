@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from centre.accounts import Accounts
+from centre.accounts import FACE, Accounts
 from centre.api import Api
 from centre.pages.applying import Applying
 from centre.pages.copies import Copies
@@ -14,7 +14,7 @@ from centre.pages.log_in import LogIn, remembered_of
 from centre.pages.paying import Paying
 from centre.pages.release import Release
 from centre.pages.renewing import Renewing
-from centre.pages.site import FACE, Site, frame
+from centre.pages.site import Site, frame
 from centre.pages.statements import Statements
 from centre.pages.tokens import TokenPages
 from schema.policy import Purpose

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from web.app import Kit
     from web.sessions import Session
 
-FACE = "centre"
 
 #: Errors that only the pages and the API number, beside those of ``schema.reasons``.
 _OF_THE_PAGES: Mapping[ReasonCode, str] = {

@@ -60,10 +60,23 @@ def remove(work: UnitOfWork, id_hash: bytes) -> bool:
     return work.connection.execute(sa.delete(t).where(t.c.id_hash == id_hash)).rowcount == 1
 
 
-def remove_all_of(work: UnitOfWork, face: str, subject: str) -> int:
-    """Remove every session of one reader, and say how many."""
-    mine = sa.and_(t.c.face == face, t.c.subject == subject)
-    return work.connection.execute(sa.delete(t).where(mine)).rowcount
+def remove_all_of(
+    work: UnitOfWork, face: str, subject: str, *, user_code: str | None = None, but: bytes = b""
+) -> int:
+    """
+    Remove every session of one reader, and say how many.
+
+    With ``user_code`` those of that user of the customer alone; the session whose id has the hash
+    ``but`` goes on.
+    """
+    mine = sa.and_(t.c.face == face, t.c.subject == subject, t.c.id_hash != but)
+    found = work.connection.execute(sa.select(t.c.id_hash, t.c.body).where(mine)).all()
+    gone = [
+        row.id_hash
+        for row in found
+        if user_code is None or json.loads(row.body).get("user_code") == user_code
+    ]
+    return work.connection.execute(sa.delete(t).where(t.c.id_hash.in_(gone))).rowcount
 
 
 def forget_before(work: UnitOfWork, moment: datetime) -> int:
