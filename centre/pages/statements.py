@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
@@ -15,11 +16,14 @@ from renewal.rules.certificate_statement import statement
 from schema.reasons import DecisionKind, StatedReason
 from web.errors import PageError
 from web.pdf import PdfUnavailableError, pdf_of
+from web.throttle import Throttle
 
 if TYPE_CHECKING:
     from centre.overview import Line
     from centre.pages.site import Site
 
+#: A file takes a core for a second: one customer who asks on and on would slow down all others.
+FILES_AT_MOST, SPAN = 5, timedelta(minutes=15)
 #: What our books know that the certificate itself does not say.
 KNOWN = {LineState.SUSPENDED: "suspended", LineState.REVOKED: "revoked"}
 
@@ -46,6 +50,8 @@ class Statements:
         """The file's hash stands in the certificate's story."""
         _, customer = self.site.reader(request)
         line = self._newest(customer)
+        if self._throttle.count(str(customer)):
+            raise PageError("E9429")
         html = self.site.kit.text(request, "centre/statement-print.html", **self._shown(line))
         try:
             made = pdf_of(html)
@@ -56,6 +62,10 @@ class Statements:
             work.record_decision(line.certificate, DecisionKind.STATEMENT_MADE, note)
         name = {"Content-Disposition": f'attachment; filename="statement-{line.serial}.pdf"'}
         return Response(made, media_type="application/pdf", headers=name)
+
+    @property
+    def _throttle(self) -> Throttle:
+        return Throttle(store=self.site.store, name="statement", at_most=FILES_AT_MOST, within=SPAN)
 
     def _newest(self, customer: int) -> Line:
         """

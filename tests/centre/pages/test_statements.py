@@ -9,6 +9,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from centre.pages.statements import FILES_AT_MOST
 from renewal.lifecycle import certificates
 from schema import roc
 from tests.centre.pages.conftest import keep_shot, log_in
@@ -70,6 +71,18 @@ def test_the_hash_of_the_file_is_kept(page: Page, desk: Desk) -> None:
     [(what, why)] = desk.world.decisions(CARD, "statement")
     assert what == "made"
     assert digest in why
+
+
+def test_a_customer_who_asks_for_file_after_file_waits(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("centre.pages.statements.pdf_of", lambda _html: b"%PDF-")  # the slow part
+    log_in(page, CARD)
+
+    answers = [page.request.get("/statement.pdf").status for _ in range(FILES_AT_MOST + 1)]
+
+    assert answers == [200] * FILES_AT_MOST + [429]
+    assert page.request.get("/statement").status == 200
 
 
 def test_a_suspended_certificate_is_stated_so(page: Page, desk: Desk) -> None:
