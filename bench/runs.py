@@ -115,9 +115,7 @@ def _planned(app: App, first: int, items: int) -> int:
         path = Path(folder) / "list.csv"
         numbers = range(first, first + 2 * items, 2)
         path.write_text("\n".join(["certificate", *map(str, numbers)]))
-        terms = RunTerms(
-            name="bench", per_minute=1_000_000, begins_at="00:00", ends_at="23:59", canary=0
-        )
+        terms = RunTerms(name="bench", per_minute=1_000_000, hours="00:00-23:59", canary=0)
         planner = Planner(app.store, app.policies, ("001",))
         return planner.from_file(path, terms, who=MAKER).id
 

@@ -706,6 +706,7 @@ class RunReason(ReasonCode):
     CANCELLED_BY_STAFF = "run_cancelled_by_staff", "note"
     REJECTED = "run_rejected", "note"
     DAY_UNREADABLE = "run_day_unreadable"
+    HOURS_UNREADABLE = "run_hours_unreadable"
     NOTHING_TO_RETRY = "run_nothing_to_retry"
 
 

@@ -29,7 +29,7 @@ from back_office.console.api_values import (
 from back_office.imports.report import ImportFileError
 from back_office.runs.errors import RunRefusedError
 from back_office.runs.faulty import faulty_rows
-from back_office.runs.plan import PER_MINUTE, Filter, RunTerms
+from back_office.runs.plan import HOURS, PER_MINUTE, Filter, RunTerms
 from back_office.runs.preview import messages_of, preview
 from back_office.runs.progress import progress_of
 from back_office.runs.result import code_of, csv_lines
@@ -195,8 +195,13 @@ class RunsApi:
             ends_from=start_of(asked.ends_from) if asked.ends_from else None,
             ends_until=end_of(asked.ends_until) if asked.ends_until else None,
         )
-        terms = RunTerms(name=asked.name or str(chosen), per_minute=asked.per_minute)
-        run = self.site.planner.from_filter(chosen, terms, who=reader.name)
+        terms = RunTerms(
+            name=asked.name or str(chosen), per_minute=asked.per_minute, hours=asked.hours
+        )
+        try:
+            run = self.site.planner.from_filter(chosen, terms, who=reader.name)
+        except RunRefusedError as refused:
+            return _refusal(request, refused.reason)
         return self._shown(run.id)
 
     def from_file(
@@ -205,10 +210,11 @@ class RunsApi:
         file: UploadFile,
         name: Annotated[str, Form(max_length=80)] = "",
         per_minute: Annotated[int, Form(ge=1, le=1_000_000)] = PER_MINUTE,
+        hours: Annotated[str, Form(max_length=64)] = HOURS,
     ) -> Answer:
         reader = self.site.reader(request, StaffRole.MAKER)
         source = File(file.filename or "list").name
-        terms = RunTerms(name=name or source, per_minute=per_minute)
+        terms = RunTerms(name=name or source, per_minute=per_minute, hours=hours)
         with tempfile.TemporaryDirectory() as folder:
             path = File(folder) / "list"
             with path.open("wb") as copy:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from back_office.runs.plan import PER_MINUTE
+from back_office.runs.plan import HOURS, PER_MINUTE
 from schema.states import RunState  # noqa: TC001 - pydantic reads the annotations
 
 Why = Annotated[str, Field(min_length=1, max_length=300, pattern=r"\S")]
@@ -49,6 +49,7 @@ class RunFilter(RunValue):
     ends_from: Day | None = None
     ends_until: Day | None = None
     per_minute: Rate = PER_MINUTE
+    hours: Words = HOURS  #: of each day in which items are begun
 
 
 class RunShown(RunValue):

@@ -17,7 +17,7 @@ from back_office.runs.actions import first_approver, is_own
 from back_office.runs.errors import RunRefusedError
 from back_office.runs.faulty import faulty_rows, write_marked
 from back_office.runs.limits import is_same_person
-from back_office.runs.plan import PER_MINUTE, Filter, RunTerms
+from back_office.runs.plan import HOURS, PER_MINUTE, Filter, RunTerms
 from back_office.runs.preview import messages_of, preview
 from back_office.runs.progress import progress_of
 from back_office.runs.result import csv_lines
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from back_office.console.site import ConsoleSite
+    from back_office.console.site import ConsoleReader, ConsoleSite
     from back_office.runs.progress import Progress
     from renewal.db.rows import Run
 
@@ -103,9 +103,17 @@ class RunPages:
 
     def new_page(self, request: Request) -> Response:
         reader = self.site.reader(request, StaffRole.MAKER)
+        return self._new_page(request, reader)
+
+    def _new_page(
+        self, request: Request, reader: ConsoleReader, refused: str = "", **typed: object
+    ) -> Response:
+        """The two forms; what was typed stands in them again."""
+        fresh = dict.fromkeys(("run_name", "product", "ends_from", "ends_until"), "")
         return self.site.kit.page(
-            request, "console/run-new.html", me=reader, here="runs", refused="",
-            products=sorted(self.site.policies.by_product), per_minute=PER_MINUTE,
+            request, "console/run-new.html", status=422 if refused else 200, me=reader,
+            here="runs", refused=refused, products=sorted(self.site.policies.by_product),
+            **{**fresh, "per_minute": PER_MINUTE, "hours": HOURS, **typed},
         )  # fmt: skip
 
     def make(  # noqa: PLR0917 - the fields of one form
@@ -113,6 +121,7 @@ class RunPages:
         request: Request,
         name: Words = "",
         per_minute: Number = PER_MINUTE,
+        hours: Words = HOURS,
         product: Words = "",
         ends_from: Words = "",
         ends_until: Words = "",
@@ -121,7 +130,8 @@ class RunPages:
         reader = self.site.reader(request, StaffRole.MAKER)
         try:
             if file is not None and file.filename:
-                terms = RunTerms(name=name or Path(file.filename).stem, per_minute=per_minute)
+                name = name or Path(file.filename).stem
+                terms = RunTerms(name=name, per_minute=per_minute, hours=hours)
                 run = self._from_file(file, terms, reader.name)
             else:
                 chosen = Filter(
@@ -129,7 +139,7 @@ class RunPages:
                     ends_from=_day(ends_from, end=False),
                     ends_until=_day(ends_until, end=True),
                 )
-                terms = RunTerms(name=name or str(chosen), per_minute=per_minute)
+                terms = RunTerms(name=name or str(chosen), per_minute=per_minute, hours=hours)
                 run = self.site.planner.from_filter(chosen, terms, who=reader.name)
         except (RunRefusedError, ImportFileError) as refused:
             refusal = text(refused.reason, locale_of(request))
@@ -137,9 +147,9 @@ class RunPages:
             refusal = text(RunReason.DAY_UNREADABLE, locale_of(request))
         else:
             return self.site.kit.see(f"/runs/{run.id}")
-        return self.site.kit.page(
-            request, "console/run-new.html", status=422, me=reader, here="runs", refused=refusal,
-            products=sorted(self.site.policies.by_product), per_minute=per_minute,
+        return self._new_page(
+            request, reader, refusal, run_name=name, per_minute=per_minute, hours=hours,
+            product=product, ends_from=ends_from, ends_until=ends_until,
         )  # fmt: skip
 
     def _from_file(self, file: UploadFile, terms: RunTerms, who: str) -> Run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from datetime import time
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 PAGE = 500
 CANARY = 50
 PER_MINUTE = 600
-DAY_BEGINS, DAY_ENDS = "09:00", "21:00"  #: texts and calls of a bank keep to these hours
+HOURS = "09:00-21:00"  #: texts and calls of a bank keep to these
 _CHUNK = 1 << 20
 
 
@@ -67,9 +68,25 @@ class RunTerms:
 
     name: str
     per_minute: int = PER_MINUTE
-    begins_at: str = DAY_BEGINS
-    ends_at: str = DAY_ENDS
+    hours: str = HOURS  #: of each day in which items are begun
     canary: int = CANARY
+
+
+def hours_of(text: str) -> tuple[str, str]:
+    """
+    From when until when on each day, both as ``09:00``.
+
+    Raises:
+        RunRefusedError: these are no hours, or they end before they begin.
+    """
+    begins, _, ends = text.replace(" ", "").partition("-")
+    try:
+        good = time.fromisoformat(begins) < time.fromisoformat(ends)
+    except ValueError:
+        good = False
+    if not good:
+        raise RunRefusedError(RunReason.HOURS_UNREADABLE.why())
+    return begins[:5], ends[:5]
 
 
 @dataclass
@@ -128,6 +145,7 @@ class Planner:
         return self._planned(run, self._filtered(chosen), progress)
 
     def _opened(self, source: str, sha256: bytes | None, terms: RunTerms, who: str) -> Run:
+        begins_at, ends_at = hours_of(terms.hours)
         with self.store.transaction() as work:
             audit.write(work, who=who, did="plan run", object_=source[:100], why=terms.name)
             if sha256 is not None and (other := queries.with_source(work, sha256)):
@@ -153,8 +171,8 @@ class Planner:
                     advanced_at=None,
                     ended_at=None,
                     per_minute=terms.per_minute,
-                    begins_at=terms.begins_at,
-                    ends_at=terms.ends_at,
+                    begins_at=begins_at,
+                    ends_at=ends_at,
                     canary=terms.canary,
                     canary_passed=terms.canary == 0,
                     why=None,

@@ -142,6 +142,26 @@ def test_a_run_goes_from_the_file_to_its_result_through_two_pairs_of_hands(
     assert (CHECKER, "approve run") in office.trail()
 
 
+def test_hours_that_are_none_are_said_and_what_was_typed_stands(office: Office) -> None:
+    with office.desk(MAKER) as page:
+        page.goto("/runs/new")
+        form = page.locator("form[aria-labelledby=h2]")
+        form.locator("[name=product]").select_option("cooperative-card")
+        form.locator("[name=ends_from]").fill("115/01/01")
+        form.locator("[name=hours]").fill("下午")
+        form.get_by_role("button", name="試算").click()
+
+        expect(page.get_by_text("時段無法讀取")).to_be_visible()
+        assert form.locator("[name=product]").input_value() == "cooperative-card"
+        assert form.locator("[name=ends_from]").input_value() == "115/01/01"
+        form.locator("[name=hours]").fill("10:00-16:30")
+        form.get_by_role("button", name="試算").click()
+        page.wait_for_url("**/runs/1")
+
+    with office.bank.store.snapshot() as look:
+        assert look.runs.get(1).begins_at == "10:00"
+
+
 def test_the_page_of_a_running_run_follows_it_by_itself(office: Office) -> None:
     run = office.bank.started(*range(1, 31), per_minute=20)
 

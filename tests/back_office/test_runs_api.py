@@ -93,6 +93,23 @@ def test_nobody_approves_an_own_run_whatever_roles_they_have(
     assert answer.json()["code"] == "run_own"
 
 
+def test_a_run_has_the_hours_that_it_was_made_with(
+    bank: RunBank, programs: dict[str, httpx.Client]
+) -> None:
+    maker, card = programs[MAKER], {"product": "cooperative-card"}
+
+    kept = maker.post("/runs", json={**card, "hours": "10:00-16:30"}).raise_for_status().json()
+    usual = maker.post("/runs", json=card).raise_for_status().json()
+    wrong = maker.post("/runs", json={**card, "hours": "16:30-10:00"})
+
+    with bank.store.snapshot() as look:
+        rows = [look.runs.get(one["run"]) for one in (kept, usual)]
+    assert [(one.begins_at, one.ends_at) for one in rows] == [
+        ("10:00", "16:30"), ("09:00", "21:00"),
+    ]  # fmt: skip
+    assert (wrong.status_code, wrong.json()["code"]) == (409, "run_hours_unreadable")
+
+
 @pytest.mark.parametrize("path", ["/runs", "/runs/1", "/runs/1/result"])
 def test_who_is_not_logged_in_is_told_nothing(programs: dict[str, httpx.Client], path: str) -> None:
     answer = programs[""].get(path)

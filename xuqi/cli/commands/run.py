@@ -35,6 +35,17 @@ def command() -> None:
 # --- plan -----------------------------------------------------------------------------------------
 
 
+def _hours(_context: click.Context, _option: click.Parameter, text: str) -> str:
+    from back_office.runs.errors import RunRefusedError  # noqa: PLC0415 - help needs none
+    from back_office.runs.plan import hours_of  # noqa: PLC0415 - as above
+
+    try:
+        hours_of(text)
+    except RunRefusedError as error:
+        raise click.BadParameter(f"{text!r}: 09:00-21:00") from error
+    return text
+
+
 @command.command(
     help="由檔案（CSV、XLSX）或條件建立批次並試算；不會展期任何憑證。\n\n"
     "Plan a run from a file or a filter; nothing is renewed by it."
@@ -46,7 +57,13 @@ def command() -> None:
 @click.option("--ends-until", help="到期日至 / ends on or before")
 @click.option("--name", help="批次名稱 / the name of the run")
 @click.option("--per-minute", type=click.IntRange(1, 1_000_000), help="每分鐘件數 / items a minute")
-@click.option("--hours", default="09:00-21:00", show_default=True, help="每日時段 / hours of a day")
+@click.option(
+    "--hours",
+    default="09:00-21:00",
+    show_default=True,
+    callback=_hours,
+    help="每日時段 / hours of a day",
+)
 @as_json
 @cli
 def plan(  # noqa: PLR0917 - click gives them by name
@@ -64,12 +81,10 @@ def plan(  # noqa: PLR0917 - click gives them by name
 ) -> None:
     from back_office.runs.plan import PER_MINUTE, Filter, RunTerms  # noqa: PLC0415 - help needs none
 
-    begins, ends = _hours(hours)
     terms = RunTerms(
         name=name or (file.stem if file else "filter"),
         per_minute=per_minute or PER_MINUTE,
-        begins_at=begins,
-        ends_at=ends,
+        hours=hours,
     )
     filters = (product, branch, ends_from, ends_until)
     if (file is None) == (not any(filters)):
@@ -506,19 +521,6 @@ def _progress(cli: CliContext) -> Callable[[int], None]:
         click.echo(cli.lang.pick(f"\r{rows:,} 列", f"\r{rows:,} rows"), nl=False, err=True)
 
     return shown
-
-
-def _hours(text: str) -> tuple[str, str]:
-    from datetime import time as hour  # noqa: PLC0415 - of this check alone
-
-    begins, dash, ends = text.partition("-")
-    try:
-        good = bool(dash) and hour.fromisoformat(begins) < hour.fromisoformat(ends)
-    except ValueError:
-        good = False
-    if not good:
-        raise click.UsageError(f"--hours: {text!r}: 09:00-21:00")
-    return begins[:5], ends[:5]
 
 
 def _day(text: str | None, *, end: bool) -> Any:  # noqa: ANN401 - a moment or nothing
