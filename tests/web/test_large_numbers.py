@@ -91,10 +91,14 @@ def test_no_address_of_a_face_breaks(
         assert client.get("/").status_code == 200
         for method, route in routes(app):
             path = re.sub(r"\{[^}]*\}", number, route.path)
-            answer = client.request(method, path, **asked(route, number))
             tried += 1
-            if answer.status_code >= 500:
-                broken[method, route.path] = answer.status_code
+            try:
+                status = client.request(method, path, **asked(route, number)).status_code
+            except httpx.TransportError:  # a head that is too long is refused while it is sent
+                assert len(number) > 1000, route.path
+                continue
+            if status >= 500:
+                broken[method, route.path] = status
 
     assert broken == {}
     assert tried > 20
