@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 CODE_BYTES = 13  #: of a station's code, in 21 letters and digits
 CODE_LIVES = timedelta(hours=1)
+MAX_BRANCH = 16  #: characters of a branch, as the columns have it
 LONGEST_NAME, LONGEST_REASON = 64, 300  #: characters, as the audit trail's columns hold
 
 
@@ -103,9 +104,10 @@ class BackOffice:
 
     def check_branch(self, certificate: Certificate, branch: str | None) -> None:
         """A job for a branch without a station would wait for ever (F7)."""
-        if branch is not None and self.branches and branch not in self.branches:
+        there = branch in self.branches if self.branches else 0 < len(branch or "") <= MAX_BRANCH
+        if branch is not None and not there:
             known = ", ".join(sorted(self.branches))
-            reason = RefusalReason.UNKNOWN_BRANCH.why(branch=branch, known=known)
+            reason = RefusalReason.UNKNOWN_BRANCH.why(branch=branch[:MAX_BRANCH], known=known)
             raise NotNowError(reason, f"certificate {certificate.id}")
         policy = self.policies.by_product.get(certificate.product)
         if branch is None and policy is not None and policy.storage is not Storage.BROWSER:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from renewal.db.advisory_lock import AdvisoryLock
     from renewal.db.engine import Store
     from renewal.db.unit_of_work import UnitOfWork
+
+log = logging.getLogger(__name__)
 
 LOCK = "reconcile"
 SIDES = ("bank", "ca", "carrier", "token")
@@ -90,7 +93,12 @@ class Reconciling:
     def in_background(self, *, who: str) -> int:
         """Begin one, and go on with it in a thread of this process."""
         begun = self.begin(who=who)
-        Thread(target=self._exhaust, args=(begun,), name=LOCK, daemon=True).start()
+        thread = Thread(target=self._exhaust, args=(begun,), name=LOCK, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no thread can be had; nobody else would release it
+            begun.lock.close()
+            raise
         return begun.number
 
     def is_under_way(self) -> bool:
@@ -101,8 +109,15 @@ class Reconciling:
             lock.close()
 
     def _exhaust(self, begun: BegunReconciliation) -> None:
-        for _ in self.carry_out(begun):
-            pass
+        try:
+            for _ in self.carry_out(begun):
+                pass
+        except Exception as error:  # the thread's own end: what was found so far is kept
+            log.error(  # noqa: TRY400 - its text may name a customer
+                "reconciliation cut off",
+                extra={"reconciliation": begun.number, "error": type(error).__name__},
+            )
+            raise
 
     @retry_on_conflict
     def _begun(self, who: str) -> int:

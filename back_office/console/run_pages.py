@@ -174,7 +174,8 @@ class RunPages:
             buckets = queries.buckets(look, run)
             first = first_approver(row, look.at)
             needs_two = row.state == RunState.AWAITING_APPROVAL and (
-                first is not None or not self.site.runs.one_suffices(look, row)
+                first is not None
+                or not self.site.runs.one_suffices(look, row, reader.roles | {StaffRole.CHECKER})
             )
         failed = [
             (_worded(bucket.why, language), bucket.items)

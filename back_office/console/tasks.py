@@ -80,7 +80,7 @@ class TaskPages:
         who = self.site.reader(request, StaffRole.OPERATOR).name
         act = RenewalActions(self.site.back_office).move
         return self._settled(
-            request, renewal, lambda: act(renewal, branch.strip()[:16], who=who, why=why)
+            request, renewal, lambda: act(renewal, branch.strip(), who=who, why=why)
         )
 
     def decline(self, request: Request, renewal: str, why: Words) -> Response:

@@ -84,8 +84,13 @@ class RunActions:
         in many parts is no smaller than the list.
         """
         own = fees_of(work, run.id, self.policies)
-        makers = {name for name in (run.made_by, run.submitted_by) if name}
-        before = queries.let_through_alone(work, makers, since=work.at - APPROVAL_LASTS)
+        since = work.at - APPROVAL_LASTS
+        makers = {
+            name
+            for name in queries.makers_since(work, since)
+            if is_same_person(run.made_by, name) or is_same_person(run.submitted_by, name)
+        }
+        before = queries.let_through_alone(work, makers, since=since)
         items = sum(fees.count for fees in own) + sum(count for _, count in before)
         amount = sum(fees.total for fees in own)
         amount += sum(count * fee_of(work, name, self.policies) for name, count in before)

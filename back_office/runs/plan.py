@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
-from datetime import time
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,9 @@ PAGE = 500
 CANARY = 50
 PER_MINUTE = 600
 HOURS = "09:00-21:00"  #: texts and calls of a bank keep to these
+_HOURS = re.compile(
+    r"(?P<begins>{0}) ?- ?(?P<ends>{0})".format("(?:[01][0-9]|2[0-3]):[0-5][0-9]"), re.ASCII
+)
 _CHUNK = 1 << 20
 
 
@@ -79,14 +82,10 @@ def hours_of(text: str) -> tuple[str, str]:
     Raises:
         RunRefusedError: these are no hours, or they end before they begin.
     """
-    begins, _, ends = text.replace(" ", "").partition("-")
-    try:
-        good = time.fromisoformat(begins) < time.fromisoformat(ends)
-    except ValueError:
-        good = False
-    if not good:
+    found = _HOURS.fullmatch(text.strip())
+    if found is None or found["begins"] >= found["ends"]:
         raise RunRefusedError(RunReason.HOURS_UNREADABLE.why())
-    return begins[:5], ends[:5]
+    return found["begins"], found["ends"]
 
 
 @dataclass

@@ -160,6 +160,15 @@ def products_waiting(work: UnitOfWork, run: int) -> Sequence[tuple[str, int]]:
     return [(product, count) for product, count in work.connection.execute(query)]
 
 
+def makers_since(work: UnitOfWork, since: datetime) -> Sequence[str]:
+    """Who made or submitted what has been approved since then, as it was spelled each time."""
+    names = [
+        sa.select(column).where(runs.c.approved_at >= since, column.is_not(None))
+        for column in (runs.c.made_by, runs.c.submitted_by)
+    ]
+    return list(work.connection.execute(sa.union(*names)).scalars())
+
+
 def let_through_alone(
     work: UnitOfWork, makers: Collection[str], *, since: datetime
 ) -> Sequence[tuple[str, int]]:

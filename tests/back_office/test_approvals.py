@@ -11,6 +11,7 @@ import pytest
 from back_office.console.app import console_app
 from back_office.runs.errors import RunRefusedError
 from back_office.runs.limits import ApprovalLimits, ApprovalLimitsError, Limit, read_limits
+from back_office.runs.plan import RunTerms
 from back_office.staff import Staff, StaffRole
 from schema.reasons import RunReason
 from schema.states import RunState
@@ -95,6 +96,17 @@ def test_a_list_in_many_parts_is_no_smaller_than_the_list(bank: RunBank) -> None
 
     assert part.state == RunState.AWAITING_APPROVAL
     assert next_day.state == RunState.APPROVED
+
+
+def test_a_list_in_parts_by_a_name_in_two_spellings_is_no_smaller_either(bank: RunBank) -> None:
+    first, other = submitted(bank, 1, 2), bank.file("certificate\n3", "rest.csv")
+    second = bank.planner.from_file(other, RunTerms(name="rest"), who="LIN ").id
+    bank.runs.submit(second, who="LIN ", why="the rest")
+    bank.runs.approve(first, who=CHECKER, note="fine")
+
+    part = bank.runs.approve(second, who=SECOND, note="fine")
+
+    assert part.state == RunState.AWAITING_APPROVAL
 
 
 def test_the_first_of_two_approvals_lapses_after_a_day(bank: RunBank) -> None:

@@ -63,6 +63,16 @@ def test_it_is_not_moved_to_nowhere(world: Scenario, branch: str, reason: Refusa
     assert world.renewal(renewal.id).state == RenewalState.REQUESTED
 
 
+@pytest.mark.parametrize("branch", ["", "0" * 17])
+def test_where_no_branches_are_set_a_branch_is_still_one(world: Scenario, branch: str) -> None:
+    renewal = world.requested(CARD)
+
+    with pytest.raises(NotNowError) as refused:
+        actions(world).move(renewal.id, branch, **BY)
+
+    assert refused.value.reason.code is RefusalReason.UNKNOWN_BRANCH
+
+
 def test_what_is_not_made_at_a_branch_is_not_moved(world: Scenario) -> None:
     renewal = world.requested(BROWSER)
 

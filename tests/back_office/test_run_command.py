@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import openpyxl
 import pytest
 
+from back_office.runs.errors import RunRefusedError
+from back_office.runs.plan import hours_of
 from tests.xuqi import sample
 
 if TYPE_CHECKING:
@@ -92,6 +94,20 @@ def test_what_cannot_be_used_is_said_with_what_can(
 
     assert result.exit_code == 2
     assert says in result.output
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "9-17", "09:00", "09:00Z-21:00", "T09:00-T21:00", "09:00:30-09:00:40", "0930-2100",
+     "21:00-09:00", "09:00-09:00", "09:00-24:00", "０９:00-21:00"],
+)  # fmt: skip
+def test_hours_are_two_times_of_one_day_and_nothing_else(text: str) -> None:
+    with pytest.raises(RunRefusedError):
+        hours_of(text)
+
+
+def test_blanks_about_hours_do_not_matter() -> None:
+    assert hours_of(" 09:00 - 21:30 ") == ("09:00", "21:30")
 
 
 def test_a_filter_takes_what_ends_in_it(bank: Bank) -> None:
