@@ -57,10 +57,7 @@ def test_a_company_pays_online_and_sees_what_became_of_it(page: Page, desk: Desk
     keep_shot(page, "corp-pay")
     page.get_by_role("button", name="繳納 NT$900").click()
     expect(page.get_by_role("heading", name="繳費紀錄")).to_be_visible()
-    for _ in range(50):
-        if desk.world.rows("SELECT state FROM payments") == [("paid",)]:
-            break
-        page.wait_for_timeout(100)
+    desk.until("SELECT state FROM payments", [("paid",)])
     page.get_by_role("link", name="重新查詢").click()
     expect(page.get_by_text("可以辦理更新")).to_be_visible()
     keep_shot(page, "corp-payments")
@@ -79,6 +76,7 @@ def test_a_card_is_suspended_by_its_customer_after_a_code(page: Page, desk: Desk
 
     expect(page.get_by_role("heading", name="已受理暫禁")).to_be_visible()
     desk.becomes(CARD, "suspended")
+    desk.until("SELECT count(*) FROM decisions WHERE about = 'CA' AND what = 'suspended'", [(1,)])
     page.goto("/history")
     expect(page.get_by_text("憑證已暫禁")).to_be_visible()
     keep_shot(page, "history")

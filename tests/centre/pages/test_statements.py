@@ -13,6 +13,7 @@ from centre.pages.statements import FILES_AT_MOST
 from renewal.lifecycle import certificates
 from schema import roc
 from tests.centre.pages.conftest import keep_shot, log_in
+from tests.scenario.patience import patiently
 from tests.scenario.sample import BROWSER, CARD
 
 if TYPE_CHECKING:
@@ -28,22 +29,21 @@ HEADS = (
 )  # fmt: skip
 
 
-def renewed_card(page: Page, desk: Desk) -> Renewal:
+def renewed_card(desk: Desk) -> Renewal:
     """The card's renewal, once the station and the consumers behind the page have done it."""
     renewal = desk.world.requested(CARD)
     station = desk.world.station(CARD)
-    for _ in range(100):
+    for _ in patiently(0.1):
         if desk.world.renewal(renewal.id).state in {"activated", "done"}:
             break
         station.take()
         station.work()
-        page.wait_for_timeout(100)
     return desk.world.renewal(renewal.id)
 
 
 @pytest.mark.shows("C03", "C08", "C09")
 def test_a_customer_prints_the_statement_of_the_newest_certificate(page: Page, desk: Desk) -> None:
-    renewal = renewed_card(page, desk)
+    renewal = renewed_card(desk)
     serial = desk.world.certificate(renewal.new_certificate or 0).serial.upper()
     log_in(page, CARD)
 
