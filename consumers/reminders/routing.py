@@ -110,11 +110,13 @@ class ReminderRouting:
     def _can_wait(
         self, held: datetime, owed: list[DueReminder], channel: Channel, work: UnitOfWork
     ) -> bool:
-        """Put it off, unless the bank is live and by then it would be in vain."""
+        """
+        Put it off, unless the bank is live and by then it would be in vain, or a certificate that
+        is good today would have ended.
+        """
         step = min(one.threshold for one in owed)
         until = most_urgent_first(self.channels.free_from(held, channel, step, cap=False), step)
-        closes = min(closes_at(one.certificate.not_after, one.policy.window) for one in owed)
-        if until > closes and self.quota.is_live(work.at):
+        if self.quota.is_live(work.at) and until > min(_last_use(one, work.at) for one in owed):
             return False
         claims.defer(work, owed, until, DeferralReason.FIRST_DAYS)
         return True
@@ -172,3 +174,9 @@ class ReminderRouting:
             calendar=self.calendar,
             others=others,
         )
+
+
+def _last_use(one: DueReminder, now: datetime) -> datetime:
+    """Until when a reminder is in time: to the end, and once that has passed, to the window's."""
+    ends = one.certificate.not_after
+    return ends if now <= ends else closes_at(ends, one.policy.window)

@@ -173,3 +173,18 @@ def test_first_days_that_cannot_be_used_are_named(
     assert result.exit_code != 0
     assert name in result.output
     assert says in result.output
+
+
+def test_the_cap_holds_nobody_until_the_certificate_has_ended(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """It can still be renewed for thirty days after, but its customer was without one meanwhile."""
+    with opened(tmp_path, **FIRST_DAYS) as bank:
+        bank.environment = environment
+        imported(bank, tmp_path, days_left=lambda _: 1)  # all on Tuesday, at ten
+
+        bank.turn()
+        bank.at(TUESDAY - timedelta(minutes=30))
+        listed = bank.listed("messages", "list")
+
+    assert len(listed) == CUSTOMERS
