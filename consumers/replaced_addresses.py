@@ -13,7 +13,14 @@ from consumers.message_writing import (
     notice_id,
     write_message,
 )
-from consumers.outbound import HandedOver, OutboundMessage, SendFailed, claim, not_taken
+from consumers.outbound import (
+    HandedOver,
+    OutboundMessage,
+    SendFailed,
+    claim,
+    not_taken,
+    record_suppressed,
+)
 from consumers.outbound import record_result as record
 from renewal.db.rows import ReplacedAddress
 from renewal.gateways.sms.port import Lane
@@ -25,7 +32,7 @@ from renewal.store import certificates as certificate_queries
 from renewal.store import replaced_addresses as queries
 from schema.events import AddressReplaced
 from schema.policy import Channel
-from schema.reasons import DecisionKind, DeferralReason
+from schema.reasons import DecisionKind, DeferralReason, SuppressionReason
 from schema.states import CertificateState, MessageState
 from templates.contexts import AddressReplacedMessage
 
@@ -74,10 +81,13 @@ def prepare(
     kept = work.rows_of(ReplacedAddress).find(key)
     message, channel = notice_id(event), Channel(event.channel)
     known = work.messages.find(message)
-    if kept is None or (known is not None and known.state != MessageState.CLAIMED):
+    if known is not None and known.state != MessageState.CLAIMED:
         return Done()
-    if work.at - kept.replaced_at > KEPT_FOR:
-        queries.forget(work, kept)
+    if kept is None or work.at - kept.replaced_at > KEPT_FOR:
+        if kept is not None:
+            queries.forget(work, kept)
+        if known is not None and not outcome_unknown:
+            record_suppressed(work, message, SuppressionReason.NO_CONTACT.value)
         return Done()
     if channel is Channel.SMS and not outcome_unknown:
         until = allowed_from(work.at, channel, calendar, step=0)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from renewal.contacts import of_lane, why_resting
 from renewal.db.rows import Customer, ReplacedAddress
+from renewal.store import contact_edits
 from schema.events import AddressReplaced
 from schema.policy import Channel
 
@@ -48,9 +49,12 @@ def new_address(
 def change_customer(work: UnitOfWork, customer: Customer, changes: dict[str, object]) -> Customer:
     """
     Change the customer. Each address that was replaced is kept, sealed, until it has been told of
-    it once; one that carriers or a person have closed is not: nobody there would read it.
+    it once; one that carriers or a person have closed is not: nobody there would read it. A new
+    number that waits for a second person waits no more once there is another.
     """
     changed = work.customers.change(customer, **changes)
+    if "mobile_hash" in changes:  # an older number that waits would take the place of this one
+        contact_edits.remove(work, customer.id)
     for name, channel in CHANNELS.items():
         address_hash: bytes | None = getattr(customer, f"{name}_hash")
         closed = why_resting(customer, of_lane(channel, codes=False), work.at) is not None

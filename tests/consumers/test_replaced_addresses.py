@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from back_office.contact_changes import NewContact
+from back_office.contact_changes import ContactChanges, NewContact
 from back_office.imports.customers import import_customers
+from renewal.errors import NotNowError
 from renewal.gateways.sms.mailbox import SmsAnswerLost, SmsRefused, SmsUnavailable
-from renewal.lifecycle.addresses import KEPT_FOR
+from renewal.lifecycle.addresses import KEPT_FOR, change_customer, new_address
+from renewal.store import contact_edits
 from renewal.store.messages import texts_since
 from scheduler import jobs
 from schema.events import AddressReplaced
+from schema.reasons import RefusalReason
 from tests.scenario.contacts import changed_by_two
 from tests.scenario.rows import mail_of, mobile_of
 from tests.scenario.sample import BROWSER, TOKEN
@@ -217,7 +220,24 @@ def test_what_cannot_be_told_in_time_is_forgotten(world: Scenario) -> None:
     world.drain()
 
     assert (in_time, kept(world)) == (1, 0)
+    assert messages(world) == [("sms", "suppressed")]
     assert addressed(world, mobile_of(BROWSER)) == []
+
+
+def test_a_newer_number_is_not_replaced_by_one_that_was_entered_before(world: Scenario) -> None:
+    changes = ContactChanges(world.app.store)
+    changes.change(BROWSER, NewContact(mobile=NEW), who="lin", why="at the counter")
+    with world.app.store.snapshot() as look:
+        edit = contact_edits.of_customer(look, BROWSER)
+    assert edit is not None
+    with world.app.store.transaction() as work:  # as an import does it
+        row = work.customers.get(BROWSER)
+        change_customer(work, row, new_address(work, row, "mobile", "+886955000001"))
+
+    with pytest.raises(NotNowError) as refused:
+        changes.confirm(BROWSER, edit.seen, who="chen", why="called back")
+
+    assert refused.value.reason.code is RefusalReason.NO_EDIT_WAITS
 
 
 def test_it_takes_no_reminders_place(world: Scenario) -> None:
