@@ -62,7 +62,7 @@ def advance(store: Store, policies: Policies) -> Advanced:
     for run in running:
         while count := _slice(store, policies, run):
             begun += count
-            time.sleep(GIVE_WAY)
+            time.sleep(GIVE_WAY)  # SQLite has one writer, and a code may wait for it
     return Advanced(begun=begun)
 
 

@@ -134,7 +134,7 @@ class AttendStation:
 
     def __call__(self, member: str, demo: DemoSettings, story: connection.Connection) -> None:
         from renewal.eventlog.kafka import KafkaLog  # noqa: PLC0415 - only where there is Kafka
-        from xuqi.event_log import connection as reached  # noqa: PLC0415
+        from xuqi.event_log import connection as reached  # noqa: PLC0415 - as above
 
         json_logging.write_to_stderr()
         settings = demo.settings

@@ -39,7 +39,7 @@ class ProcessLock:
         while not self._taken():
             if time.monotonic() >= until:
                 return False
-            time.sleep(LOOK_EVERY)
+            time.sleep(LOOK_EVERY)  # a wait inside flock could not be given up
         return True
 
     def holder(self) -> str:

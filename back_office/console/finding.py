@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Form
@@ -211,7 +212,8 @@ class CertificatePages:
         office = self.site.back_office
         acts: Mapping[str, Callable[[], object]] = {
             **{
-                change.value: lambda change=change: office.ask_change(  # type: ignore[misc]
+                change.value: partial(
+                    office.ask_change,
                     certificate,
                     change,
                     reason if change is Change.REVOKE else None,

@@ -39,7 +39,7 @@ class LogInPages:
     def page(self, request: Request, ended: int = 0) -> Response:
         return self._page(request, ended=ended)
 
-    def _page(self, request: Request, **values: Any) -> Response:  # noqa: ANN401 - of a template
+    def _page(self, request: Request, **values: Any) -> Response:  # noqa: ANN401 - Kit.page takes a status among them
         shown = {"ended": 0, "problem": None, "account": "", "by_bank": self.bank is not None}
         return self.site.kit.page(request, "console/login.html", **{**shown, **values})
 

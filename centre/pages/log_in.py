@@ -51,7 +51,7 @@ class LogIn:
     def page(self, request: Request, ended: int = 0, done: int = 0) -> Response:
         return self._page(request, ended=ended, set_now=done)
 
-    def _page(self, request: Request, **values: Any) -> Response:  # noqa: ANN401 - of a template
+    def _page(self, request: Request, **values: Any) -> Response:  # noqa: ANN401 - Kit.page takes a status among them
         shown = {"ended": 0, "set_now": 0, "problem": None, "id_number": "", "user_code": ""}
         return self.site.kit.page(
             request, "centre/login.html", by_bank=self.bank is not None,
@@ -118,6 +118,7 @@ class LogIn:
                 "until": (kit.clock.now() + code_seconds(Purpose.PASSWORD)).isoformat(),
             },
         )
+        # Known or not, the answer takes equally long: its time tells nothing of the customer.
         time.sleep(max(0.0, until - time.monotonic()))
         return kit.give_cookie(request, kit.see("/password/new"), session)
 

@@ -42,7 +42,7 @@ def find(work: UnitOfWork, customer: int, user_code: str) -> Credential | None:
 
 def of_customer(work: UnitOfWork, customer: int) -> Sequence[Credential]:
     query = sa.select(t).where(t.c.customer == customer).order_by(t.c.user_code)
-    return [Credential(**row._mapping) for row in work.connection.execute(query)]  # noqa: SLF001
+    return [Credential(**row._mapping) for row in work.connection.execute(query)]  # noqa: SLF001 - its name
 
 
 def put(work: UnitOfWork, credential: Credential) -> None:

@@ -180,7 +180,7 @@ def listening(
     thread.start()
     until = time.monotonic() + STARTS_WITHIN
     while not server.started and thread.is_alive() and time.monotonic() < until:
-        time.sleep(0.005)
+        time.sleep(0.005)  # uvicorn tells no other thread that it has started
     try:
         yield found.getsockname()[1]
     finally:

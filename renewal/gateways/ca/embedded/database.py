@@ -158,6 +158,8 @@ class CaDatabase:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 break
             time.sleep(_PAUSE)
+        else:
+            self._db.execute("PRAGMA journal_mode = WAL")  # and say so, if it is locked still
         self._make_tables()
 
     def _make_tables(self) -> None:
