@@ -153,13 +153,13 @@ class CaDatabase:
     def _prepare(self) -> None:
         # Who changes the journal of a new file is not kept waiting by SQLite, as everybody
         # else is, but told that it is locked: so the waiting is done here.
-        for _ in range(int(PATIENCE / _PAUSE)):
+        for _ in range(int(PATIENCE / _PAUSE) + 1):
             with suppress(sqlite3.OperationalError):
                 self._db.execute("PRAGMA journal_mode = WAL")
                 break
             time.sleep(_PAUSE)
         else:
-            self._db.execute("PRAGMA journal_mode = WAL")  # and say so, if it is locked still
+            raise GatewayUnavailableError("the CA's book is locked by another process")
         self._make_tables()
 
     def _make_tables(self) -> None:
